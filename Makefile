@@ -1,0 +1,41 @@
+# Every target sets up what it needs: a .venv in the repository, with the tried versions.
+PYTHON ?= python3
+BUDGET ?= quick
+LAUNCHER ?= basic
+OPTIONS ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce-tables report test format clean
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+	@echo "  Variables: BUDGET=smoke|quick|study|paper  LAUNCHER=basic|joblib|slurm|ray  OPTIONS='key=value ...'"
+
+setup: $(READY) ## Create .venv and install the suite into it
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+reproduce-tables: $(READY) ## Run the sweeps and write the papers' tables into report/
+	$(RUN) -m sr_experiments -m +experiment=activation_sweep budget=$(BUDGET) hydra/launcher=$(LAUNCHER) $(OPTIONS)
+
+report: $(READY) ## Write the tables again from the runs that are there
+	$(RUN) -m sr_experiments.report
+
+test: $(READY) ## Lint, type check and test
+	$(VENV)/bin/ruff check src tests
+	$(VENV)/bin/ruff format --check src tests
+	$(VENV)/bin/mypy
+	$(RUN) -m pytest
+
+format: $(READY) ## Format the code
+	$(VENV)/bin/ruff check --fix src tests
+	$(VENV)/bin/ruff format src tests
+
+clean: ## Remove the environment and caches; runs and reports stay
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,298 @@
+"""What data sets can be had, where they come from, and how many images each must hold.
+
+Three kinds stand here: DIV2K and the benchmark sets, which are downloaded; sets that are only
+recognised on disk (Manga109 is given out by its authors on request); and the *embedded*
+photographs, which come with scikit-image's wheel, so that the suite trains and scores real images
+on a machine without a network.
+
+The split of the embedded photographs leaks nothing. Each is a scene of its own but for the stereo
+pair ``motorcycle_left`` / ``motorcycle_right``, two views of one scene, and both lie in ``train``.
+The four that papers like to show (astronaut, camera, chelsea, coffee) are kept for testing.
+
+Sizes and SHA-256 of DIV2K's files: TensorFlow Datasets' checksum list.
+"""
+
+import difflib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from sr_experiments.errors import UserError
+
+DIV2K_URL = "https://data.vision.ee.ethz.ch/cvl/DIV2K/"
+BENCHMARK_URL = "https://cv.snu.ac.kr/research/EDSR/"
+SCALES = (2, 3, 4)
+
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A set of high-resolution images.
+
+    Args:
+        name: the name used in configs, tables and folders.
+        what: one line for a person.
+        images: how many it holds.
+        aliases: other names in use for the same images.
+        numbers: the file numbers that are its own, for sets that are numbered.
+        source: what ``fetch`` calls the download that holds it; None where there is none.
+        remedy: for a set without a download, how it is had.
+    """
+
+    name: str
+    what: str
+    images: int
+    aliases: tuple[str, ...] = ()
+    numbers: range | None = None
+    source: str | None = None
+    remedy: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name, then its aliases."""
+        return (self.name, *self.aliases)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One part of an archive: a set's HR images (``scale`` None) or its LR images at a scale."""
+
+    image_set: str
+    scale: int | None = None
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file to download.
+
+    Args:
+        file: its name, at the end of the address and on disk.
+        base_url: the address up to the name.
+        bytes: its size; None where nobody has published it.
+        sha256: its checksum; None where nobody has published it (then the first download pins it).
+        target: the folder under the data root that its content goes into ("" for the root).
+        top: the folder inside the archive that holds all of its images.
+        gives: what is wanted of it: on disk once it is unpacked, and if on disk, not downloaded.
+    """
+
+    file: str
+    base_url: str
+    bytes: int | None
+    sha256: str | None
+    target: str
+    top: str
+    gives: tuple[Piece, ...]
+
+
+IMAGE_SETS: dict[str, ImageSet] = {
+    s.name: s
+    for s in (
+        ImageSet(
+            "DIV2K/train",
+            "2K photographs, 0001-0800",
+            800,
+            numbers=range(1, 801),
+            source="DIV2K/train",
+        ),
+        ImageSet(
+            "DIV2K/valid",
+            "2K photographs, 0801-0900",
+            100,
+            numbers=range(801, 901),
+            source="DIV2K/valid",
+        ),
+        ImageSet("Set5", "classic photographs", 5, source="benchmark"),
+        ImageSet("Set14", "classic images", 14, source="benchmark"),
+        ImageSet(
+            "B100",
+            "Berkeley photographs",
+            100,
+            aliases=("BSD100", "BSDS100"),
+            source="benchmark",
+        ),
+        ImageSet("Urban100", "photographs of buildings", 100, source="benchmark"),
+        ImageSet(
+            "Manga109",
+            "manga covers",
+            109,
+            remedy="ask its authors for it (manga109.org) and put it there",
+        ),
+    )
+}
+
+#: Names that stand for several sets.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "DIV2K": ("DIV2K/train", "DIV2K/valid"),
+    "benchmark": ("Set5", "Set14", "B100", "Urban100"),
+}
+
+#: (split, LR scale or None for HR) -> bytes, SHA-256.
+_DIV2K_FILES: dict[tuple[str, int | None], tuple[int, str]] = {
+    ("train", None): (
+        3530603713,
+        "9d0b9c463f6e35b6c62cc6a930ee2224f670b34c1df841a57670f9acf0f6c335",
+    ),
+    ("train", 2): (
+        925390592,
+        "a53a424317575838dadce4bcd97cf7b744d6855f43740ed5f0245af3cf4bd850",
+    ),
+    ("train", 3): (
+        427847282,
+        "ad5c8e5507e2765823d3c2c5bd0934842efcd487c5370604c224090898b3163a",
+    ),
+    ("train", 4): (
+        246914039,
+        "f006b837f4eb52b82909aa01478e6d6d199eefce932179491d0c9dbb706dde3a",
+    ),
+    ("valid", None): (
+        448993893,
+        "20dd31fd84d777bc1cf5d6b7654a3f569c0aec74458ae094122ad1d0489900fc",
+    ),
+    ("valid", 2): (
+        117763600,
+        "60eed9875c697df51204aa579e2a699e1d5215095788a097ff54dd17e2664d57",
+    ),
+    ("valid", 3): (
+        54513392,
+        "04b9a2ed3b4a0715d3924d3ae8514830c3328fac8d30512ce716d6f419e052a3",
+    ),
+    ("valid", 4): (
+        31505881,
+        "a50a5d1c4b88de4e8d300d8fb2b904c52fe93b2b298a4899697760d7cbb6d553",
+    ),
+}
+
+EMBEDDED: dict[str, tuple[str, ...]] = {
+    "train": (
+        "motorcycle_left.png",
+        "motorcycle_right.png",
+        "hubble_deep_field.jpg",
+        "retina.jpg",
+        "ihc.png",
+        "brick.png",
+        "grass.png",
+        "gravel.png",
+        "coins.png",
+    ),
+    "val": ("rocket.jpg",),
+    "test": ("astronaut.png", "camera.png", "chelsea.png", "coffee.png"),
+}
+
+
+def image_set(name: str) -> ImageSet:
+    """The set of that name or alias, in any case of letters.
+
+    Raises:
+        UserError: no set has that name; the message lists those there are.
+    """
+    known = {alias.casefold(): s for s in IMAGE_SETS.values() for alias in s.names}
+    found = known.get(name.casefold())
+    if found is None:
+        raise UserError(_unknown(name, list(IMAGE_SETS)))
+    return found
+
+
+def image_sets(name: str) -> list[ImageSet]:
+    """The sets that a name stands for: one set, or those of a group (``DIV2K``, ``benchmark``).
+
+    Raises:
+        UserError: the name is neither a set nor a group.
+    """
+    for group, members in GROUPS.items():
+        if group.casefold() == name.casefold():
+            return [IMAGE_SETS[member] for member in members]
+    try:
+        return [image_set(name)]
+    except UserError:
+        raise UserError(_unknown(name, [*GROUPS, *IMAGE_SETS])) from None
+
+
+def archives(name: str, lr_scales: tuple[int, ...] = ()) -> list[Archive]:
+    """The files that hold a set or a group, HR before LR, each once.
+
+    Args:
+        name: a set or a group.
+        lr_scales: scales whose LR images are wanted too (the benchmark archive always brings its
+            own, but is not downloaded for them alone unless they are wanted).
+
+    Raises:
+        UserError: an unknown name or scale, or a set that cannot be downloaded.
+    """
+    unknown = [str(scale) for scale in lr_scales if scale not in SCALES]
+    if unknown:
+        raise UserError(
+            f"LR images at x{unknown[0]} were asked for; "
+            f"there are x{', x'.join(map(str, SCALES))}: leave it out and the suite makes them"
+        )
+    wanted = image_sets(name)
+    for one in wanted:
+        if one.source is None:
+            raise UserError(f"{one.name}: it has no public download; {one.remedy}")
+    scales = (None, *lr_scales)
+    found = [_div2k(one.name, s) for one in wanted if one.numbers is not None for s in scales]
+    benchmarks = [one.name for one in wanted if one.numbers is None]
+    if benchmarks:
+        pieces = tuple(Piece(one, scale) for one in benchmarks for scale in scales)
+        found.append(_benchmark(pieces))
+    return found
+
+
+def embedded(split: Split) -> list[Path]:
+    """The photographs of one split that come with scikit-image, which is not imported.
+
+    Raises:
+        UserError: an unknown split, or scikit-image or one of its pictures is not installed.
+    """
+    if split not in EMBEDDED:
+        raise UserError(f"embedded/{split}: no such split; use {', '.join(get_args(Split))}")
+    spec = importlib.util.find_spec("skimage")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(
+            "the embedded photographs come with scikit-image, which is not installed; "
+            "run: pip install scikit-image"
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "data"
+    paths = [folder / name for name in EMBEDDED[split]]
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise UserError(
+            f"{folder} lacks {', '.join(missing)}; run: pip install --force-reinstall scikit-image"
+        )
+    return paths
+
+
+def _div2k(name: str, scale: int | None) -> Archive:
+    split = name.removeprefix("DIV2K/")
+    size, sha256 = _DIV2K_FILES[split, scale]
+    top = f"DIV2K_{split}_HR" if scale is None else f"DIV2K_{split}_LR_bicubic"
+    return Archive(
+        file=f"{top}.zip" if scale is None else f"{top}_X{scale}.zip",
+        base_url=DIV2K_URL,
+        bytes=size,
+        sha256=sha256,
+        target="DIV2K",
+        top=top,
+        gives=(Piece(name, scale),),
+    )
+
+
+def _benchmark(pieces: tuple[Piece, ...]) -> Archive:
+    """The archive that holds all benchmark sets, wanted for some of its pieces."""
+    return Archive(
+        file="benchmark.tar",
+        base_url=BENCHMARK_URL,
+        bytes=None,
+        sha256=None,
+        target="",
+        top="benchmark",
+        gives=pieces,
+    )
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    lower = {candidate.casefold(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.casefold(), lower, n=1)
+    hint = f"did you mean {lower[close[0]]}? " if close else ""
+    return f"{name}: no such data set; {hint}there are {', '.join(known)}"

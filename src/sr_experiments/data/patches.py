@@ -1,0 +1,145 @@
+"""Training patches as a pure function of (seed, t, rank).
+
+Crops and flips come from a counter-based generator (Philox), read as raw bits whose stream NumPy
+guarantees. So a resumed run, another number of processes and a rerun see the same batches, and
+no sampler state has to be saved.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sr_experiments.data.store import ImageStore, Pairs
+from sr_experiments.errors import UserError
+
+_CROPS, _ORDER = 0, 1  # two independent streams of the same seed
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Where the patches of a batch lie, in low-resolution pixels; each ``(B,)`` int64."""
+
+    image: Tensor
+    top: Tensor
+    left: Tensor
+    flip_rows: Tensor
+    flip_columns: Tensor
+    transpose: Tensor
+
+    def to(self, device: torch.device | str) -> "Crops":
+        """The same crops on a device."""
+        return Crops(*(getattr(self, f).to(device) for f in self.__dataclass_fields__))
+
+
+class CropSampler:
+    """Draws the crops of batch ``t``.
+
+    Every picture is used equally often: pictures are drawn without replacement from one shuffled
+    pass after another, as EDSR's loader does. Flips and transposition have probability 1/2 each.
+
+    Args:
+        heights, widths: of the low-resolution pictures, ``(n,)``.
+        patch_size: side of a low-resolution patch.
+        batch_size: patches of a batch over all processes together.
+        seed: of the run.
+
+    Raises:
+        UserError: a picture is smaller than a patch.
+    """
+
+    def __init__(
+        self, heights: Tensor, widths: Tensor, patch_size: int, batch_size: int, seed: int
+    ) -> None:
+        if int(torch.minimum(heights, widths).min()) < patch_size:
+            raise UserError(f"a picture is smaller than the {patch_size}x{patch_size} patch")
+        self.rows = heights.numpy() - patch_size + 1
+        self.columns = widths.numpy() - patch_size + 1
+        self.batch_size = batch_size
+        self.seed = seed
+        self._passes: dict[int, np.ndarray] = {}
+
+    def __call__(self, t: int, rank: int = 0, world: int = 1) -> Crops:
+        """The share of batch ``t`` (from 0) that process ``rank`` of ``world`` computes.
+
+        The shares of all ranks, joined in order, are the batch of a single process.
+
+        Raises:
+            UserError: the batch cannot be shared out equally.
+        """
+        if self.batch_size % world:
+            raise UserError(
+                f"training.batch_size={self.batch_size}: not a multiple of the {world} processes"
+            )
+        size = self.batch_size
+        bits = self._bits(_CROPS, t, 5 * size).reshape(5, size)
+        image = self._pictures(t * size, size)
+        share = slice(rank * size // world, (rank + 1) * size // world)
+        columns = (
+            image,
+            _below(bits[0], self.rows[image]),
+            _below(bits[1], self.columns[image]),
+            *(bits[2:] >> np.uint64(63)).astype(np.int64),
+        )
+        return Crops(*(torch.from_numpy(np.ascontiguousarray(c[share])) for c in columns))
+
+    def _bits(self, stream: int, counter: int, count: int) -> np.ndarray:
+        generator = np.random.Philox(
+            key=np.array([self.seed, stream], np.uint64), counter=[0, counter, 0, 0]
+        )
+        return generator.random_raw(count)
+
+    def _pictures(self, first: int, count: int) -> np.ndarray:
+        """Pictures of the running numbers ``first`` to ``first + count``."""
+        number = np.arange(first, first + count)
+        passes, places = number // len(self.rows), number % len(self.rows)
+        out = np.empty(count, np.int64)
+        for p in np.unique(passes):
+            if p not in self._passes:
+                self._passes = {k: v for k, v in self._passes.items() if k == p - 1}
+                keys = self._bits(_ORDER, int(p), len(self.rows))
+                self._passes[int(p)] = np.argsort(keys, kind="stable")
+            mine = passes == p
+            out[mine] = self._passes[int(p)][places[mine]]
+        return out
+
+
+def _below(bits: np.ndarray, bound: np.ndarray) -> np.ndarray:
+    """Uniform integers in [0, bound) from 64 random bits each."""
+    return ((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53 * bound).astype(np.int64)
+
+
+def gather(store: ImageStore, crops: Crops, size: int, factor: int = 1) -> Tensor:
+    """Cut all patches of a batch out of a store in one indexing operation.
+
+    Args:
+        store: where to cut; on the same device as ``crops``.
+        crops: in units of ``factor`` pixels.
+        size: side of a patch in pixels of this store.
+        factor: this store's pixels for one low-resolution pixel.
+
+    Returns:
+        uint8 ``(B, 3, size, size)`` in channels-last memory.
+    """
+    steps = torch.arange(size, device=store.pixels.device)
+    backward = size - 1 - steps
+    width = store.widths[crops.image, None]
+    y = torch.where(crops.flip_rows[:, None].bool(), backward, steps)
+    x = torch.where(crops.flip_columns[:, None].bool(), backward, steps)
+    rows = (y + factor * crops.top[:, None]) * width
+    columns = x + factor * crops.left[:, None]
+    swap = crops.transpose[:, None].bool()
+    down, across = torch.where(swap, columns, rows), torch.where(swap, rows, columns)
+    pixel = store.first[crops.image, None, None] + down[:, :, None] + across[:, None, :]
+    patches = store.pixels.index_select(0, pixel.flatten())
+    return patches.view(*pixel.shape, 3).permute(0, 3, 1, 2)
+
+
+def cut(pairs: Pairs, crops: Crops, patch_size: int) -> tuple[Tensor, Tensor]:
+    """The ``(lr, hr)`` patches of a batch: uint8 ``(B, 3, p, p)`` and ``(B, 3, s p, s p)``."""
+    scale = pairs.scale
+    return (
+        gather(pairs.lr, crops, patch_size),
+        gather(pairs.hr, crops, scale * patch_size, scale),
+    )

@@ -1,0 +1,215 @@
+"""Pictures decoded once into one memory-mapped file of bytes.
+
+A batch is then a gather from that file: no decoding, no file opened, no Python per patch.
+"""
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from filelock import FileLock
+from rich.progress import track
+from torch import Tensor
+
+from sr_experiments.data.sources import Pictures
+from sr_experiments.errors import UserError
+from sr_experiments.imaging.io import read_image, replacing
+from sr_experiments.imaging.resize import Border, downscale
+
+_FORMAT = 1  # raised when the meaning of a stored byte changes
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class ImageStore:
+    """RGB pictures of any sizes in one flat array.
+
+    Attributes:
+        pixels: uint8 ``(total pixels, 3)``, row after row, picture after picture.
+        first: int64 ``(n,)``, index of each picture's first pixel.
+        heights, widths: int64 ``(n,)``.
+        names: of the files, without suffix.
+        grey: whether each file has a single plane (it is stored three times).
+    """
+
+    pixels: Tensor
+    first: Tensor
+    heights: Tensor
+    widths: Tensor
+    names: tuple[str, ...]
+    grey: tuple[bool, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """One picture, uint8 ``(3, H, W)``: a view of the store."""
+        start, height, width = (int(v[index]) for v in (self.first, self.heights, self.widths))
+        return self.pixels[start : start + height * width].view(height, width, 3).permute(2, 0, 1)
+
+    def to(self, device: torch.device | str) -> "ImageStore":
+        """The same pictures with all tensors on a device."""
+        tensors = ("pixels", "first", "heights", "widths")
+        return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Ground truth and its low-resolution pictures, in the same order.
+
+    ``hr[i]`` may have up to ``scale - 1`` rows and columns more than ``scale`` times ``lr[i]``.
+    """
+
+    name: str
+    scale: int
+    hr: ImageStore
+    lr: ImageStore
+
+    def __len__(self) -> int:
+        return len(self.hr)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """``(lr, hr)``, uint8 ``(3, h, w)`` and ``(3, scale * h, scale * w)``."""
+        lr, hr = self.lr[index], self.hr[index]
+        return lr, hr[:, : self.scale * lr.shape[-2], : self.scale * lr.shape[-1]]
+
+
+def open_pairs(
+    pictures: Pictures,
+    scale: int,
+    cache: Path,
+    *,
+    border: Border = "mirror",
+    progress: bool = False,
+) -> Pairs:
+    """Decode pictures, or open what an earlier run decoded.
+
+    Low-resolution pictures are made by the exact bicubic unless ``pictures`` brings its own.
+
+    Args:
+        pictures: what to open; its fingerprint is the key of the cache.
+        scale: super-resolution factor.
+        cache: folder of the stores.
+        border: of the bicubic.
+        progress: show a bar while decoding.
+
+    Raises:
+        UserError: a damaged picture, an LR file whose size does not fit its HR, or a full disk.
+    """
+    key = pictures.fingerprint
+    decode = partial(_each, _read, pictures.paths)
+    hr = _open(cache, f"{key}-hr", pictures.paths, decode, f"decoding {pictures.name}", progress)
+    if pictures.lr_paths is not None:
+        decode = partial(_each, _read, pictures.lr_paths)
+        kind, doing = f"{key}-disk-x{scale}", f"decoding {pictures.name} x{scale}"
+    else:
+        decode = partial(_each, lambda i: _shrink(hr, i, scale, border), range(len(hr)))
+        kind, doing = f"{key}-{border}-x{scale}", f"shrinking {pictures.name} by {scale}"
+    lr = _open(cache, kind, pictures.paths, decode, doing, progress)
+    for i, name in enumerate(hr.names):
+        found = (int(lr.heights[i]), int(lr.widths[i]))
+        wanted = (int(hr.heights[i]) // scale, int(hr.widths[i]) // scale)
+        if found != wanted:
+            raise UserError(
+                f"{pictures.name}/{name}: its x{scale} picture has {found[0]}x{found[1]} pixels "
+                f"where {wanted[0]}x{wanted[1]} belong to the ground truth"
+            )
+    return Pairs(pictures.name, scale, hr, lr)
+
+
+def _read(path: Path) -> np.ndarray:
+    return read_image(path, keep_grey=True)
+
+
+def _shrink(hr: ImageStore, index: int, scale: int, border: Border) -> np.ndarray:
+    try:
+        image = downscale(hr[index], scale, border=border)
+    except UserError as error:
+        raise UserError(f"{hr.names[index]}: {error}") from None
+    return image.permute(1, 2, 0).contiguous().numpy()
+
+
+def _each(work: Callable[[_T], np.ndarray], items: Iterable[_T]) -> Iterator[np.ndarray]:
+    """``map`` in threads, in order, with a short queue so that memory stays bounded."""
+    workers = os.cpu_count() or 1
+    waiting: deque[Future[np.ndarray]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _open(
+    cache: Path,
+    key: str,
+    paths: Sequence[Path],
+    images: Callable[[], Iterator[np.ndarray]],
+    doing: str,
+    progress: bool,
+) -> ImageStore:
+    """Open a store, writing it first if it is not there."""
+    name = hashlib.sha256(f"{_FORMAT}:{key}".encode()).hexdigest()[:24]
+    index_file, pixel_file = cache / "stores" / f"{name}.json", cache / "stores" / f"{name}.bin"
+    if not index_file.exists():
+        try:
+            index_file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"paths.cache={cache}: cannot be written ({error.strerror})") from None
+        with FileLock(cache / "stores" / f"{name}.lock"):
+            if not index_file.exists():
+                _write(index_file, pixel_file, paths, images, doing, progress)
+    index = json.loads(index_file.read_text())
+    sizes = torch.tensor(index["sizes"], dtype=torch.int64).view(-1, 2)
+    counts = sizes.prod(1)
+    # Mode "c": torch wants writable memory; a write would stay private to this process.
+    pixels = np.memmap(pixel_file, np.uint8, "c").reshape(-1, 3)
+    if len(pixels) != int(counts.sum()):
+        index_file.unlink()
+        raise UserError(f"{pixel_file}: damaged cache, now removed; run the same command again")
+    return ImageStore(
+        pixels=torch.from_numpy(pixels),
+        first=counts.cumsum(0) - counts,
+        heights=sizes[:, 0].contiguous(),
+        widths=sizes[:, 1].contiguous(),
+        names=tuple(index["names"]),
+        grey=tuple(index["grey"]),
+    )
+
+
+def _write(
+    index_file: Path,
+    pixel_file: Path,
+    paths: Sequence[Path],
+    images: Callable[[], Iterator[np.ndarray]],
+    doing: str,
+    progress: bool,
+) -> None:
+    sizes, grey = [], []
+    with replacing(pixel_file) as temporary, temporary.open("wb") as file:
+        bar = track(images(), doing, len(paths), transient=True, disable=not progress)
+        for image in bar:
+            sizes.append(image.shape[:2])
+            grey.append(image.ndim == 2)
+            rgb = np.repeat(image[..., None], 3, 2) if grey[-1] else image
+            file.write(rgb.tobytes())
+    # The index comes last: where it stands, the pixels are whole.
+    with replacing(index_file) as temporary:
+        temporary.write_text(
+            json.dumps({"sizes": sizes, "grey": grey, "names": [p.stem for p in paths]})
+        )

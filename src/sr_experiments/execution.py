@@ -1,0 +1,328 @@
+"""The part of a run that computes: network, data, training, scoring, results."""
+
+import logging
+import platform
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from rich.console import Console
+
+from sr_experiments import factories
+from sr_experiments.data.module import SuperResolutionData
+from sr_experiments.errors import UserError
+from sr_experiments.models.network import Network
+from sr_experiments.models.transfer import transfer
+from sr_experiments.training.callbacks import (
+    FiniteLoss,
+    History,
+    Samples,
+    SavePictures,
+    WorldSize,
+)
+from sr_experiments.training.checkpoints import AtomicCheckpointIO, load_weights, save_weights
+from sr_experiments.training.module import Scored
+from sr_experiments.training.progress import TrainingProgress
+
+if TYPE_CHECKING:
+    from sr_experiments.run import Plan
+
+
+def execute(plan: "Plan", console: Console) -> None:
+    """Train (or go on training) and score a run, and write its results.
+
+    Nothing is written into the run's directory before the network is built and all pictures are
+    read.
+
+    Raises:
+        UserError: a mistake in the config, damaged pictures, or a training that failed.
+    """
+    config, directory = plan.config, plan.directory
+    _quiet()
+    if config["trainer"]["threads"]:
+        torch.set_num_threads(config["trainer"]["threads"])
+    torch.manual_seed(config["seed"])
+    network = _network(plan)
+    module = _module(plan, network)
+    data = _data(plan, progress=_wants_bar(config, console))
+    data.prepare_data()
+    data.setup()
+    resumes = directory.checkpoint.exists()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _say(plan, network, console, resumes)
+    logger = _logger(plan)
+    failed = True
+    try:
+        trainer = _trainer(plan, network, console, [logger] if logger else [])
+        if trainer.is_global_zero:
+            directory.begin(config)
+        began, first = time.monotonic(), _updates_done(directory.checkpoint) if resumes else 0
+        if plan.trained and config["training"]["epochs"] > 0:
+            trainer.fit(
+                module,
+                datamodule=data,
+                ckpt_path=str(directory.checkpoint) if resumes else None,
+                weights_only=True,
+            )
+        seconds, updates = time.monotonic() - began, trainer.global_step
+        trainer.test(module, datamodule=data, verbose=False)
+        if trainer.is_global_zero:
+            if plan.trained:
+                save_weights(directory.weights, network.state_dict(), config["model"])
+            directory.write_scores(_score_rows(module, data))
+            timing = {"seconds": seconds, "updates_timed": updates - first}
+            directory.write_result(_result(plan, network, module, data, updates, timing))
+            directory.end("finished")
+            _show(plan, module, console)
+        failed = False
+    finally:
+        if logger is not None:
+            logger.close(failed)
+
+
+def _network(plan: "Plan") -> Network:
+    network = factories.build(plan.config["model"], "model")
+    if not isinstance(network, Network):
+        raise UserError(f"model._target_: {type(network).__name__} is not a Network of the suite")
+    if plan.trained and network.parameter_count == 0:
+        word = plan.config["words"].get("model", type(network).__name__)
+        raise UserError(f"model={word} has nothing to train: say method=none")
+    if plan.start is not None:
+        state, _ = load_weights(plan.start.directory.weights)
+        transfer(network, state)
+    return network
+
+
+def _module(plan: "Plan", network: Network) -> Scored:
+    config = plan.config
+    if not plan.trained:
+        return Scored(network, config["model"])
+    training = config["training"]
+    given = {
+        "network": network,
+        "network_config": config["model"],
+        "optimizer": factories.build(config["optimizer"], "optimizer"),
+        "schedule": factories.build(config["scheduler"], "scheduler"),
+        "updates": training["epochs"] * training["updates_per_epoch"],
+        "recipe_epochs": training["recipe_epochs"],
+    }
+    module = factories.build(config["method"], "method")(**given)
+    if not isinstance(module, Scored):
+        raise UserError(f"method._target_: {type(module).__name__} is no training method")
+    return module
+
+
+def _data(plan: "Plan", progress: bool) -> SuperResolutionData:
+    config, training = plan.config, plan.config["training"]
+    pictures = plan.pictures
+    return SuperResolutionData(
+        pictures.get("train"),
+        pictures.get("val"),
+        [p for role, p in pictures.items() if role.startswith("benchmark/")],
+        scale=config["scale"],
+        cache=Path(config["paths"]["cache"]),
+        batch_size=training["batch_size"],
+        patch_size=training["patch_size"],
+        updates_per_epoch=training["updates_per_epoch"],
+        accumulate=training["accumulate"],
+        seed=config["seed"],
+        border=config["data"]["border"],
+        small=config["data"]["small"],
+        progress=progress,
+    )
+
+
+def _trainer(plan: "Plan", network: Network, console: Console, loggers: list[Any]) -> Trainer:
+    config, directory = plan.config, plan.directory
+    where, training, clipping = config["trainer"], config["training"], config["clipping"]
+    callbacks: list[Callback] = []
+    if plan.trained:
+        updates = training["epochs"] * training["updates_per_epoch"]
+        callbacks += [History(directory.history), FiniteLoss()]
+        callbacks += [Samples(directory.path / "samples")]
+        if where["progress"] != "none":
+            bar = _wants_bar(config, console)
+            callbacks.append(TrainingProgress(plan.title, updates, console, bar))
+        callbacks.append(
+            ModelCheckpoint(
+                dirpath=directory.checkpoint.parent,
+                filename=directory.checkpoint.stem,
+                every_n_train_steps=training["checkpoint_every"],
+                enable_version_counter=False,
+                save_top_k=1,
+            )
+        )
+    if config["benchmarks"]["save_images"]:
+        callbacks.append(SavePictures(directory.path / "images"))
+    trainer = Trainer(
+        accelerator=where["accelerator"],
+        devices=where["devices"],
+        num_nodes=where["num_nodes"],
+        strategy=where["strategy"],
+        precision=where["precision"],
+        deterministic="warn" if where["deterministic"] else None,
+        max_epochs=training["epochs"],
+        accumulate_grad_batches=training["accumulate"],
+        gradient_clip_val=clipping["value"],
+        gradient_clip_algorithm=clipping["algorithm"],
+        check_val_every_n_epoch=training["validate_every"],
+        callbacks=callbacks,
+        logger=loggers,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=directory.path,
+        use_distributed_sampler=False,  # the data module shares out by itself, without padding
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=plan.trained,
+        num_sanity_val_steps=0,
+    )
+    share = training["batch_size"] % trainer.world_size
+    if plan.trained and share:
+        raise UserError(
+            f"training.batch_size={training['batch_size']}: not a multiple of the "
+            f"{trainer.world_size} processes that trainer.devices asks for"
+        )
+    trainer.callbacks.append(WorldSize(trainer.num_devices, where["num_nodes"]))  # type: ignore[attr-defined]
+    return trainer
+
+
+def _logger(plan: "Plan") -> Any:
+    config = plan.config
+    if not (config["logger"] or {}).get("_target_") or not plan.trained:
+        return None
+    plan.directory.path.mkdir(parents=True, exist_ok=True)
+    return factories.build(config["logger"], "logger")(
+        directory=plan.directory.path,
+        identity=plan.identity,
+        name=plan.title,
+        group=config["name"],
+        config={k: v for k, v in config.items() if k not in ("paths", "overrides")},
+    )
+
+
+def _updates_done(checkpoint: Path) -> int:
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    return int(state["global_step"])
+
+
+def _score_rows(
+    module: Scored, data: SuperResolutionData
+) -> Iterator[tuple[str, str, str, str, float, float | None]]:
+    names = {pairs.name: pairs.hr.names for pairs in data.benchmarks}
+    for dataset, entry in module.tables.items():
+        for weights, table in entry.items():
+            for index, image in enumerate(names[dataset]):
+                for protocol, (psnr, ssim) in table.items():
+                    last = None if ssim is None else ssim[index].item()
+                    yield dataset, image, weights, protocol, psnr[index].item(), last
+
+
+def _result(
+    plan: "Plan",
+    network: Network,
+    module: Scored,
+    data: SuperResolutionData,
+    updates: int,
+    timing: Mapping[str, float],
+) -> dict[str, Any]:
+    config = plan.config
+    counts = {pairs.name: len(pairs) for pairs in data.benchmarks}
+    training = config["training"]
+    trained = None
+    if plan.trained and data.train_pairs is not None:
+        trained = {
+            "data": data.train_pairs.name,
+            "images": len(data.train_pairs),
+            "updates": updates,
+            "batch_size": training["batch_size"],
+            "patch_size": training["patch_size"],
+            "precision": config["trainer"]["precision"],
+            **timing,
+            "start": plan.start.directory.path.name if plan.start else None,
+        }
+    return {
+        "identity": plan.identity,
+        "experiment": config["name"],
+        "words": config["words"],
+        "scale": config["scale"],
+        "seed": config["seed"],
+        "network": {
+            "name": type(network).__name__,
+            "size": network.size,
+            "parameters": network.parameter_count,
+        },
+        "training": trained,
+        "means": {
+            dataset: {
+                weights: {
+                    protocol: {"psnr": s.psnr, "ssim": s.ssim, "images": counts[dataset]}
+                    for protocol, s in scores.items()
+                }
+                for weights, scores in entry.items()
+            }
+            for dataset, entry in module.means.items()
+        },
+        "device": _device_name(module),
+        "versions": {
+            "python": platform.python_version(),
+            **{p: version(p) for p in ("sr_experiments", "torch", "lightning", "hydra-core")},
+        },
+    }
+
+
+def _device_name(module: Scored) -> str:
+    if module.device.type == "cuda":
+        return torch.cuda.get_device_name(module.device)
+    return f"cpu ({torch.get_num_threads()} threads)"
+
+
+def _say(plan: "Plan", network: Network, console: Console, resumes: bool) -> None:
+    training = plan.config["training"]
+    text = f"[bold]{plan.title}[/]  {type(network).__name__}"
+    text += f" {network.size}," if network.size else ""
+    text += f" {network.parameter_count:,} parameters"
+    if plan.trained:
+        updates = training["epochs"] * training["updates_per_epoch"]
+        text += f", {updates:,} updates on {plan.pictures['train'].name}"
+        text += ", going on from its last checkpoint" if resumes else ""
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def _show(plan: "Plan", module: Scored, console: Console) -> None:
+    reference: dict[str, Any] = {}
+    if plan.reference is not None:
+        reference = plan.reference.directory.result()["means"]
+    for dataset, entry in module.means.items():
+        for weights, scores in entry.items():
+            score = scores["y"]
+            text = f"  {dataset}  {score.psnr:.3f} dB  SSIM {score.ssim:.4f}  (protocol y"
+            text += f", {weights} weights)" if weights != "raw" else ")"
+            if dataset in reference:
+                gain = score.psnr - reference[dataset]["raw"]["y"]["psnr"]
+                name = plan.reference.title if plan.reference else ""
+                text += f"  {gain:+.3f} dB against {name}"
+            console.print(text, highlight=False, soft_wrap=True)
+
+
+def _wants_bar(config: Mapping[str, Any], console: Console) -> bool:
+    wish = config["trainer"]["progress"]
+    return wish == "bar" or (wish == "auto" and console.is_terminal)
+
+
+def _quiet() -> None:
+    """Keep libraries' advice out of the output; their errors stay."""
+    for name in ("lightning.pytorch", "lightning.fabric", "wandb"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    ignore = partial(warnings.filterwarnings, "ignore")
+    ignore(module="lightning.*")
+    ignore(message=".*lr_scheduler.step.*")
+
+
+__all__ = ["execute"]

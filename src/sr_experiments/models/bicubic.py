@@ -1,0 +1,21 @@
+"""Bicubic interpolation as a network without parameters: the reference of every table."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from sr_experiments.imaging.resize import imresize
+from sr_experiments.models.network import Colour, Network
+
+
+class Bicubic(Network):
+    """MATLAB's ``imresize(lr, scale, 'bicubic')``, channel by channel."""
+
+    colour: ClassVar[Colour] = "each"
+
+    def __init__(self, scale: int) -> None:
+        super().__init__(scale)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """``(N, C, h, w)`` in [0, 1] -> ``(N, C, scale * h, scale * w)``."""
+        return imresize(lr, self.scale)

@@ -1,0 +1,86 @@
+"""EDSR: Enhanced Deep Residual Networks for Single Image Super-Resolution (Lim et al. 2017)."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from sr_experiments.models.layers.convolution import plain
+from sr_experiments.models.layers.upsampling import MeanShift, Upsampler
+from sr_experiments.models.network import Network
+
+Activation = Callable[[], nn.Module]
+Convolution = Callable[..., nn.Module]
+
+
+class ResBlock(nn.Module):
+    """Convolution, activation, convolution; scaled and added to the input (section 3.1).
+
+    ``(N, n_feats, h, w)`` -> the same shape. There is no normalisation.
+    """
+
+    def __init__(
+        self, n_feats: int, res_scale: float, activation: Activation, convolution: Convolution
+    ) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            convolution(n_feats, n_feats, 3), activation(), convolution(n_feats, n_feats, 3)
+        )
+        self.res_scale = res_scale
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Add the block's residual to its input."""
+        residual = self.body(features)
+        return features + (residual if self.res_scale == 1 else residual * self.res_scale)
+
+
+class EDSR(Network):
+    """EDSR; 16 blocks of 64 channels are the paper's baseline, 32 of 256 its best network.
+
+    Parameter names are those of the official checkpoints, which load unchanged.
+
+    Args:
+        scale: 2, 3 or 4.
+        n_resblocks: residual blocks.
+        n_feats: channels.
+        res_scale: factor on each block's residual; 0.1 steadies 256 channels.
+        rgb_range: the range that the layers see. The official networks work on 0 to 255; the
+            interface is [0, 1] whatever this says.
+        activation: factory of the blocks' activations.
+        convolution: factory of the blocks' convolutions; head and tail stay ordinary.
+    """
+
+    scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
+
+    def __init__(
+        self,
+        scale: int,
+        n_resblocks: int = 16,
+        n_feats: int = 64,
+        res_scale: float = 1.0,
+        rgb_range: float = 255.0,
+        activation: Activation = nn.ReLU,
+        convolution: Convolution = plain,
+    ) -> None:
+        super().__init__(scale)
+        if n_resblocks < 1 or n_feats < 1:
+            raise ValueError(f"n_resblocks={n_resblocks}, n_feats={n_feats}: at least 1 of each")
+        self.n_resblocks, self.n_feats = n_resblocks, n_feats
+        self.rgb_range = rgb_range
+        self.sub_mean = MeanShift(rgb_range, -1)
+        self.add_mean = MeanShift(rgb_range, +1)
+        self.head = nn.Sequential(plain(3, n_feats, 3))
+        blocks = [ResBlock(n_feats, res_scale, activation, convolution) for _ in range(n_resblocks)]
+        self.body = nn.Sequential(*blocks, plain(n_feats, n_feats, 3))
+        self.tail = nn.Sequential(Upsampler(scale, n_feats), plain(n_feats, 3, 3))
+
+    @property
+    def size(self) -> str:
+        """Blocks x channels."""
+        return f"{self.n_resblocks}x{self.n_feats}"
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """``(N, 3, h, w)`` in [0, 1] -> ``(N, 3, scale * h, scale * w)``, unclipped."""
+        features = self.head(self.sub_mean(lr * self.rgb_range))
+        features = features + self.body(features)
+        return self.add_mean(self.tail(features)) / self.rgb_range

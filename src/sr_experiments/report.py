@@ -1,0 +1,58 @@
+"""``python -m sr_experiments.report``: the tables of the papers beside ours.
+
+Needs no torch: a report opens on a laptop from copied run folders.
+"""
+
+import argparse
+from pathlib import Path
+
+DESCRIPTION = "Set finished runs beside a paper's published tables."
+EPILOG = """examples:
+  python -m sr_experiments.report
+  python -m sr_experiments.report activation --runs runs --out report --budget quick
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the tables and write them as Markdown and HTML.
+
+    Returns:
+        0, or 2 after a mistake of the user's, which is told in one line on stderr.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m sr_experiments.report",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "papers", nargs="*", metavar="PAPER", help="name or YAML file (default: every paper)"
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("report"), help="where to write (default: %(default)s)"
+    )
+    parser.add_argument("--budget", help="only the tables of this budget")
+    arguments = parser.parse_args(argv)
+
+    # Only now: --help should not wait for them.
+    from rich.console import Console
+    from rich.text import Text
+
+    from sr_experiments.errors import UserError
+    from sr_experiments.papers.load import papers
+    from sr_experiments.papers.report import write_reports
+
+    try:
+        names = arguments.papers or papers()
+        write_reports(names, arguments.runs, arguments.out, Console(), arguments.budget)
+    except UserError as error:
+        Console(stderr=True).print(Text(f"error: {error}"), soft_wrap=True)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

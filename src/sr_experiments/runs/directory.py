@@ -1,0 +1,181 @@
+"""A run's directory: what it holds, who may write it, and in which state it is.
+
+``runs/<experiment>/<slug>-<hash8>/`` follows from the config, so the same command finds the same
+directory: it skips what is finished and goes on with what was interrupted.
+"""
+
+import csv
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from filelock import FileLock, Timeout
+
+from sr_experiments.errors import UserError
+from sr_experiments.imaging.io import replacing
+
+State = Literal["running", "finished", "failed", "interrupted"]
+SCORE_COLUMNS = ("dataset", "image", "weights", "protocol", "psnr", "ssim")
+
+
+class RunDirectory:
+    """The files of one run.
+
+    Args:
+        path: the directory; it need not exist.
+        identity: of the run, 64 hexadecimal digits.
+    """
+
+    def __init__(self, path: Path, identity: str) -> None:
+        self.path, self.identity = path, identity
+
+    @property
+    def checkpoint(self) -> Path:
+        """What an interrupted run goes on from."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def weights(self) -> Path:
+        """The trained network."""
+        return self.path / "checkpoints" / "weights.safetensors"
+
+    @property
+    def history(self) -> Path:
+        """One line an epoch."""
+        return self.path / "history.csv"
+
+    def status(self) -> dict[str, Any]:
+        """What ``status.json`` says; empty if there is none or it is damaged."""
+        try:
+            status = json.loads((self.path / "status.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return status if isinstance(status, dict) else {}
+
+    def is_finished(self) -> bool:
+        """Whether the run of this very identity has all its results."""
+        status = self.status()
+        return status.get("state") == "finished" and status.get("identity") == self.identity
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Mark the run as running, and write its config down.
+
+        Raises:
+            UserError: the directory cannot be written.
+        """
+        with replacing(self.path / "config.yaml") as temporary:
+            temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        (self.path / "error.txt").unlink(missing_ok=True)
+        started = self.status().get("started") or _now()
+        self._write_status("running", started, None, str(config.get("name")))
+
+    def end(self, state: State, error: str | None = None, details: str | None = None) -> None:
+        """Mark how the run ended.
+
+        Args:
+            state: ``finished``, ``failed`` or ``interrupted``.
+            error: one line, if it failed.
+            details: a traceback, kept in ``error.txt``.
+        """
+        status = self.status()
+        if details:
+            (self.path / "error.txt").write_text(details)
+        self._write_status(state, status.get("started"), error, status.get("experiment", ""))
+
+    def write_scores(self, rows: Iterable[tuple[str, str, str, str, float, float | None]]) -> None:
+        """Write ``scores.csv``: one line for each (image, data set, weights, protocol)."""
+        with (
+            replacing(self.path / "scores.csv") as temporary,
+            temporary.open("w", newline="") as f,
+        ):
+            writer = csv.writer(f)
+            writer.writerow(SCORE_COLUMNS)
+            for dataset, image, weights, protocol, psnr, ssim in rows:
+                # repr: the shortest text that reads back as the same double.
+                last = "" if ssim is None else repr(ssim)
+                writer.writerow((dataset, image, weights, protocol, repr(psnr), last))
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write ``result.json``, the summary that reports read."""
+        with replacing(self.path / "result.json") as temporary:
+            temporary.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+
+    def result(self) -> dict[str, Any]:
+        """What ``result.json`` says.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        try:
+            return json.loads((self.path / "result.json").read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.path}: its result cannot be read ({error})") from None
+
+    def _write_status(self, state: State, started: Any, error: str | None, experiment: str) -> None:
+        status = {
+            "state": state,
+            "identity": self.identity,
+            "experiment": experiment,
+            "error": error,
+            "started": started,
+            "ended": None if state == "running" else _now(),
+            "process": os.getpid(),
+        }
+        with replacing(self.path / "status.json") as temporary:
+            temporary.write_text(json.dumps(status, indent=1) + "\n")
+
+
+def find(runs: Path, experiment: str, slug: str, identity: str) -> RunDirectory:
+    """The directory of a run: where it already is, in whatever experiment, or where it will be."""
+    own = runs / experiment / f"{slug}-{identity[:8]}"
+    candidates = [own, *sorted(runs.glob(f"*/*-{identity[:8]}"))]
+    for path in candidates:
+        directory = RunDirectory(path, identity)
+        if directory.status().get("identity") == identity:
+            return directory
+    return RunDirectory(own, identity)
+
+
+def slug(words: Iterable[str]) -> str:
+    """A readable, safe name for a directory."""
+    text = "-".join(word for word in words if word)
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", text)[:80]
+
+
+class Lock:
+    """Only one process at a time computes a run; the others wait and then find it finished.
+
+    Args:
+        runs: root of the run directories.
+        identity: of the run.
+        waiting: called once if another process is at it.
+    """
+
+    def __init__(self, runs: Path, identity: str, waiting: Any = None) -> None:
+        folder = runs / ".locks"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"paths.runs={runs}: cannot be written ({error.strerror})") from None
+        self.lock = FileLock(folder / f"{identity[:16]}.lock")
+        self.waiting = waiting
+
+    def __enter__(self) -> None:
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            if self.waiting is not None:
+                self.waiting()
+            self.lock.acquire()
+
+    def __exit__(self, *exception: object) -> None:
+        self.lock.release()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

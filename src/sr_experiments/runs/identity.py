@@ -1,0 +1,76 @@
+"""A run's identity: a hash of what can change its result, and of nothing else.
+
+Everything in a config counts, unless it is listed here. So a new key counts from its first day.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_FORMAT = 1  # raised when the same config no longer gives the same result
+
+#: Keys that say where, how fast or how visibly a run computes, not what.
+VOLATILE = (
+    "name",
+    "paper",
+    "paths",
+    "words",
+    "overrides",
+    "logger",
+    "reference",
+    "budget",  # its values count, its name does not
+    "training.checkpoint_every",
+    "benchmarks.save_images",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.strategy",
+    "trainer.threads",
+    "trainer.deterministic",
+    "trainer.progress",
+)
+#: Keys that reach a run through others: the model's own factories, the pictures' fingerprints,
+#: the parent's identity.
+INDIRECT = ("activation", "convolution", "data.train", "data.val", "benchmarks.sets", "start")
+#: All that matters where nothing is trained.
+UNTRAINED = ("scale", "model", "method", "data", "benchmarks")
+
+
+def identity(
+    config: Mapping[str, Any],
+    pictures: Mapping[str, str],
+    parents: Mapping[str, str],
+) -> str:
+    """SHA-256 of a run, as 64 hexadecimal digits.
+
+    Args:
+        config: resolved, plain.
+        pictures: role (``train``, ``val``, ``benchmark/NAME``) -> fingerprint of the files.
+        parents: role (``start``) -> identity of the run whose weights enter this one.
+    """
+    relevant = json.loads(json.dumps(config))
+    if not is_trained(config):
+        relevant = {k: relevant[k] for k in UNTRAINED if k in relevant}
+    for key in (*VOLATILE, *INDIRECT):
+        _remove(relevant, key.split("."))
+    content = {
+        "format": _FORMAT,
+        "config": relevant,
+        "pictures": dict(pictures),
+        "parents": dict(parents),
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_trained(config: Mapping[str, Any]) -> bool:
+    """Whether the run trains anything (``method=none`` does not)."""
+    return bool((config.get("method") or {}).get("_target_"))
+
+
+def _remove(node: Any, path: Sequence[str]) -> None:
+    for part in path[:-1]:
+        node = node.get(part) if isinstance(node, dict) else None
+    if isinstance(node, dict):
+        node.pop(path[-1], None)

@@ -1,0 +1,254 @@
+"""What happens around the updates: history, guards, sample pictures."""
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from sr_experiments.data.module import Batch, Picture, SuperResolutionData
+from sr_experiments.errors import UserError
+from sr_experiments.imaging.io import replacing, write_png
+from sr_experiments.imaging.resize import imresize
+from sr_experiments.metrics.protocols import PROTOCOLS
+from sr_experiments.training.module import Scored
+
+
+class History(Callback):
+    """``history.csv``: one line an epoch, the same after a resume as without one.
+
+    The losses of the epoch under way and the lines so far are part of the checkpoint. Losses stay
+    on the device; they are read once an epoch.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self.total: Tensor | None = None
+        self.count = 0
+
+    @property
+    def columns(self) -> list[str]:
+        """The header."""
+        return ["epoch", "update", "lr", "train_loss", *(f"val_psnr_{p}" for p in PROTOCOLS)]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add the batch's loss."""
+        loss = outputs["loss"].detach().double()
+        self.total = loss if self.total is None else self.total + loss
+        self.count += 1
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the epoch's line; validation of this epoch has been run."""
+        row: dict[str, float] = {
+            "epoch": trainer.current_epoch + 1,
+            "update": trainer.global_step,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "train_loss": float(self.total) / self.count if self.total is not None else math.nan,
+        }
+        validated = (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0  # type: ignore[operator]
+        if validated and isinstance(pl_module, Scored):
+            for entry in pl_module.means.values():
+                row |= {f"val_psnr_{p}": score.psnr for p, score in entry["raw"].items()}
+        self.rows.append(row)
+        self.total, self.count = None, 0
+        if trainer.is_global_zero:
+            self._write()
+        for logger in trainer.loggers:
+            logger.log_metrics({k: v for k, v in row.items() if k != "update"}, trainer.global_step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {"rows": list(self.rows), "total": self.total, "count": self.count}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From the checkpoint."""
+        self.rows = list(state_dict["rows"])
+        self.total, self.count = state_dict["total"], state_dict["count"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Continue on this run's device; forget lines newer than the checkpoint."""
+        if self.total is not None:
+            self.total = self.total.to(pl_module.device)
+        if trainer.is_global_zero:
+            self._write()
+
+    def _write(self) -> None:
+        with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.columns, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+class FiniteLoss(Callback):
+    """Stops a training whose loss is no longer a number, before it is saved.
+
+    Losses are kept on the device and looked at once every ``every`` batches, so that no batch
+    waits for the host; the message still names the first update that failed.
+    """
+
+    def __init__(self, every: int = 50) -> None:
+        self.every = every
+        self.losses: list[Tensor] = []
+        self.batches: list[int] = []
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Remember the loss; look at the remembered ones when it is time."""
+        self.losses.append(outputs["loss"].detach())
+        self.batches.append(batch[2])
+        if len(self.losses) >= self.every:
+            self.look(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at what is left."""
+        self.look(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Never save the weights of a training that has failed."""
+        self.look(trainer)
+
+    def look(self, trainer: Trainer) -> None:
+        """Raise if one of the remembered losses is not finite.
+
+        Raises:
+            UserError: naming the update, the rate and the pictures of the batch.
+        """
+        if not self.losses:
+            return
+        bad = ~torch.isfinite(torch.stack(self.losses))
+        batches = self.batches
+        self.losses, self.batches = [], []
+        if not bad.any():
+            return
+        t = batches[int(bad.nonzero()[0])]
+        update = t // trainer.accumulate_grad_batches + 1
+        names = ""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, SuperResolutionData) and data.stream is not None:
+            images = data.stream.sampler(t, trainer.global_rank, trainer.world_size).image
+            pictures = sorted({data.stream.pairs.hr.names[i] for i in images.tolist()})
+            names = f"; its batch was cut from {', '.join(pictures[:8])}"
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        raise UserError(
+            f"the loss is not a finite number from update {update} on (rate {rate:g}){names}; "
+            "lower training.lr or set clipping=norm"
+        )
+
+
+class WorldSize(Callback):
+    """Refuses to train with fewer processes than were asked for.
+
+    ``srun -n1`` with two devices would otherwise train alone without a word.
+    """
+
+    def __init__(self, devices: int, num_nodes: int) -> None:
+        self.wanted = devices * num_nodes
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare."""
+        if trainer.world_size != self.wanted:
+            raise UserError(
+                f"{self.wanted} processes were asked for and {trainer.world_size} run; under SLURM "
+                "start as many tasks a node as trainer.devices says (--ntasks-per-node)"
+            )
+
+
+class SavePictures(Callback):
+    """Keeps upscaled pictures as PNG: ``folder/data set/picture.png``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Picture,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write one picture for each kind of weights."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        pairs = data.benchmarks[dataloader_idx]
+        name = pairs.hr.names[batch[2]]
+        for weights, sr in outputs.items():
+            suffix = "" if weights == "raw" else f"_{weights}"
+            path = self.folder / pairs.name / f"{name}{suffix}.png"
+            write_png(path, sr.permute(1, 2, 0).cpu().numpy())
+
+
+class Samples(Callback):
+    """Crops of validation pictures, LR, SR and HR side by side, as files and in dashboards.
+
+    Args:
+        folder: where ``epoch_0010.png`` goes.
+        times: how often in the whole training, evenly spread; the last epoch is always there.
+        side: of a crop in HR pixels.
+    """
+
+    def __init__(self, folder: Path, times: int = 4, side: int = 128) -> None:
+        self.folder, self.times, self.side = folder, times, side
+        self.strips: list[Tensor] = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Picture,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Cut the middle of the first four pictures."""
+        if len(self.strips) >= 4 or not self._due(trainer):
+            return
+        lr, hr = batch[0].cpu(), batch[1].cpu()
+        scale = hr.shape[-1] // lr.shape[-1]
+        side = min(self.side, *hr.shape[-2:]) // scale * scale
+        top, left = ((n - side) // 2 // scale * scale for n in hr.shape[-2:])
+        window = (..., slice(top, top + side), slice(left, left + side))
+        blocks = lr.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
+        bicubic = imresize(lr, scale)
+        crops = [image[window] for image in (blocks, bicubic, outputs["raw"].cpu(), hr)]
+        gap = torch.full((3, side, 4), 255, dtype=torch.uint8)
+        strip = torch.cat([part for crop in crops for part in (crop, gap)][:-1], dim=2)
+        self.strips.append(strip)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the strips, one under the other."""
+        if not self.strips or not trainer.is_global_zero:
+            self.strips = []
+            return
+        width = max(s.shape[2] for s in self.strips)
+        rows = [F.pad(s, (0, width - s.shape[2], 0, 4), value=255) for s in self.strips]
+        image = torch.cat(rows, dim=1)[:, :-4].permute(1, 2, 0).contiguous().numpy()
+        epoch = trainer.current_epoch + 1
+        write_png(self.folder / f"epoch_{epoch:04d}.png", image)
+        for logger in trainer.loggers:
+            if hasattr(logger, "log_image"):
+                logger.log_image(
+                    "LR, bicubic, SR, HR", [image], trainer.global_step, caption=[f"epoch {epoch}"]
+                )
+        self.strips = []
+
+    def _due(self, trainer: Trainer) -> bool:
+        epochs = trainer.max_epochs or 1
+        step = max(1, epochs // self.times)
+        epoch = trainer.current_epoch + 1
+        return epoch == epochs or epoch % step == 0

@@ -1,0 +1,62 @@
+"""Dashboards. Every run writes history.csv as well, whatever the logger."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import WandbLogger
+
+from sr_experiments.errors import UserError
+
+
+class RunLogger(WandbLogger):
+    """A W&B run of its own, closed with its true state."""
+
+    def close(self, failed: bool) -> None:
+        """Finish the W&B run; the next one in this process starts afresh."""
+        self.experiment.finish(exit_code=1 if failed else 0)
+
+
+def wandb_logger(
+    project: str,
+    mode: str = "offline",
+    *,
+    directory: Path,
+    identity: str,
+    name: str,
+    group: str,
+    config: dict[str, Any],
+) -> RunLogger:
+    """A W&B logger whose run is found again by the run's identity.
+
+    Args:
+        project: W&B project.
+        mode: ``offline`` or ``online``.
+        directory: the run's directory; W&B writes into its folder ``wandb``.
+        identity: of the run; a resumed run continues the same W&B run.
+        name, group: as dashboards show them.
+        config: of the run.
+
+    Raises:
+        UserError: wandb is not installed, or the mode is unknown.
+    """
+    if mode not in ("offline", "online"):
+        raise UserError(f"logger.mode={mode}: no such choice; choose from offline, online")
+    if find_spec("wandb") is None:
+        raise UserError("logger=wandb: wandb is not installed; pip install wandb, or logger=csv")
+    import wandb
+
+    return RunLogger(
+        project=project,
+        name=name,
+        group=group,
+        id=identity[:16],
+        save_dir=directory,
+        config=config,
+        offline=mode == "offline",
+        resume="allow",
+        # No machine statistics, no console capture, no environment: what is logged is the run.
+        settings=wandb.Settings(
+            x_disable_stats=True, x_disable_meta=True, console="off", silent=True
+        ),
+    )

@@ -1,0 +1,159 @@
+"""LightningModules: how a network is trained, and how any network is scored."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from sr_experiments.data.module import Batch, Picture, SuperResolutionData
+from sr_experiments.data.store import Pairs
+from sr_experiments.metrics.protocols import Score
+from sr_experiments.metrics.scores import Scores, Table
+from sr_experiments.models.network import Network, upscale, upscale_luma
+from sr_experiments.training.schedules import Constant, Schedule, scheduler
+
+#: dataset -> weights -> its scores.
+ScoreBook = dict[str, dict[str, Scores]]
+#: dataset -> weights -> protocol -> mean PSNR and SSIM.
+Means = dict[str, dict[str, dict[str, Score]]]
+
+
+class Scored(LightningModule):
+    """Scores a network on whole pictures; trains nothing.
+
+    Args:
+        network: what is scored.
+        network_config: from which a checkpoint rebuilds it.
+    """
+
+    def __init__(self, network: Network, network_config: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.network = network
+        self.network_config = dict(network_config or {})
+        self.book: ScoreBook = {}
+        self.means: Means = {}
+        self.tables: dict[str, dict[str, Table]] = {}
+
+    def variants(self) -> dict[str, Network]:
+        """The networks that are scored, by the name of their weights."""
+        return {"raw": self.network}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what rebuilds the network."""
+        checkpoint["network"] = self.network_config
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin an empty score book."""
+        val = self._data().val_pairs
+        self.book = self._blank([val.name] if val else [], [len(val)] if val else [])
+
+    def on_test_epoch_start(self) -> None:
+        """Begin an empty score book."""
+        sets = self._data().benchmarks
+        self.book = self._blank([s.name for s in sets], [len(s) for s in sets])
+
+    def validation_step(self, picture: Picture, batch_idx: int) -> dict[str, Tensor]:
+        """Score one validation picture; see :meth:`test_step`."""
+        val = self._data().val_pairs
+        return self._score(picture, val) if val else {}
+
+    def test_step(
+        self, picture: Picture, batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, Tensor]:
+        """Score one picture.
+
+        Returns:
+            The upscaled picture for each of :meth:`variants`, uint8 ``(3, H, W)``.
+        """
+        return self._score(picture, self._data().benchmarks[dataloader_idx])
+
+    def on_validation_epoch_end(self) -> None:
+        """Join the processes' scores into ``means``."""
+        self._close_book()
+
+    def on_test_epoch_end(self) -> None:
+        """Join the processes' scores into ``means`` and ``tables``."""
+        self._close_book()
+
+    def _score(self, picture: Picture, pairs: Pairs) -> dict[str, Tensor]:
+        lr, hr, index = picture
+        grey = pairs.hr.grey[index]
+        outputs = {}
+        for weights, network in self.variants().items():
+            sr = upscale(network, lr[None])[0]
+            plane = None if network.colour == "rgb" else upscale_luma(network, hr[None], grey)[0]
+            scores = self.book[pairs.name][weights]
+            scores.update(index, sr, hr, network.scale, plane, grey)
+            outputs[weights] = sr
+        return outputs
+
+    def _close_book(self) -> None:
+        # Collective: every process comes here, whoever reads the result.
+        books = self.book.items()
+        self.means = {d: {w: s.means() for w, s in entry.items()} for d, entry in books}
+        self.tables = {d: {w: s.compute() for w, s in entry.items()} for d, entry in books}
+
+    def _blank(self, names: Sequence[str], counts: Sequence[int]) -> ScoreBook:
+        return {
+            name: {weights: Scores(count).to(self.device) for weights in self.variants()}
+            for name, count in zip(names, counts, strict=True)
+        }
+
+    def _data(self) -> SuperResolutionData:
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(data, SuperResolutionData):
+            raise TypeError("these modules are trained on SuperResolutionData")
+        return data
+
+
+class Supervised(Scored):
+    """Learns from ground truth.
+
+    Args:
+        network: to be trained.
+        network_config: from which a checkpoint rebuilds it.
+        loss: of ``(sr, hr)``, both ``(N, 3, H, W)`` in [0, ``value_range``].
+        optimizer: factory, called with the parameters.
+        schedule: of the learning rate.
+        updates: optimiser steps of the whole training, for the schedule.
+        recipe_epochs: the length that the schedule is written in.
+        value_range: largest pixel value the loss sees; EDSR's recipe counts to 255.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        network_config: Mapping[str, Any] | None = None,
+        loss: nn.Module | None = None,
+        optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
+        schedule: Schedule | None = None,
+        updates: int = 1,
+        recipe_epochs: float = 1,
+        value_range: float = 255.0,
+    ) -> None:
+        super().__init__(network, network_config)
+        self.loss = loss if loss is not None else nn.L1Loss()
+        self.optimizer_factory = optimizer
+        self.schedule = schedule if schedule is not None else Constant()
+        self.updates, self.recipe_epochs = updates, recipe_epochs
+        self.value_range = value_range
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimiser, and its schedule stepped once an update."""
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        optimizer = self.optimizer_factory(trained)
+        rate = scheduler(optimizer, self.schedule, self.updates, self.recipe_epochs)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": rate, "interval": "step", "frequency": 1},
+        }
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of one batch of uint8 patches."""
+        lr, hr, _ = batch
+        sr = self.network(lr.to(torch.get_default_dtype()).div(255))
+        truth = hr.to(sr.dtype).mul(self.value_range / 255)
+        return self.loss(sr * self.value_range, truth)

@@ -1,0 +1,48 @@
+"""Learning rates as functions of how much of the recipe is done.
+
+A schedule is written in the recipe's own epochs. A budget that carries out a tenth of the recipe
+passes its milestones after a tenth of the updates.
+"""
+
+from collections.abc import Callable, Sequence
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+#: ``(updates done, updates in all, recipe epochs in all) -> factor on the initial rate``.
+Schedule = Callable[[int, int, float], float]
+
+
+class Constant:
+    """The rate never changes."""
+
+    def __call__(self, update: int, updates: int, recipe_epochs: float) -> float:
+        """1, whatever is asked."""
+        return 1.0
+
+
+class MultiStep:
+    """The rate is multiplied by ``gamma`` at each milestone.
+
+    Args:
+        milestones: in epochs of the recipe, at least 0.
+        gamma: the factor, above 0.
+    """
+
+    def __init__(self, milestones: Sequence[float], gamma: float = 0.5) -> None:
+        if gamma <= 0 or any(m < 0 for m in milestones):
+            raise ValueError(f"milestones={list(milestones)}, gamma={gamma}: must be positive")
+        self.milestones, self.gamma = tuple(milestones), gamma
+
+    def __call__(self, update: int, updates: int, recipe_epochs: float) -> float:
+        """The factor that holds for the update that follows ``update`` finished ones."""
+        # Cross-multiplied, so that a milestone falls on an exact update.
+        done = update * recipe_epochs
+        return self.gamma ** sum(done >= m * updates for m in self.milestones)
+
+
+def scheduler(
+    optimizer: Optimizer, schedule: Schedule, updates: int, recipe_epochs: float
+) -> LambdaLR:
+    """A PyTorch scheduler that is stepped once an update."""
+    return LambdaLR(optimizer, lambda update: schedule(update, updates, recipe_epochs))

@@ -1,0 +1,112 @@
+"""Folders of runs with known scores, written as the runner writes them."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Scores = Mapping[str, Mapping[str, tuple[float, float]]]
+
+
+@pytest.fixture
+def write_run(tmp_path: Path) -> Callable[..., Path]:
+    """A writer of run folders below ``tmp_path / "runs"``.
+
+    ``scores`` is data set -> image -> (luma PSNR, RGB SSIM). The other halves of the two protocols
+    and the averaged weights get values of their own, far away, so that taking them is seen.
+    """
+    count = 0
+
+    def write(
+        scores: Scores,
+        *,
+        activation: str = "relu",
+        scale: int = 2,
+        seed: int = 0,
+        folder: str | None = None,
+        identity: str | None = None,
+        words: Mapping[str, Any] | None = None,
+        size: str = "4x16",
+        parameters: int = 12_345,
+        updates: int = 1500,
+        ended: str = "2026-01-02T10:00:00",
+        bicubic: bool = False,
+    ) -> Path:
+        nonlocal count
+        count += 1
+        identity = identity or f"{count:064x}"
+        said = {
+            "model": "bicubic" if bicubic else "edsr",
+            "activation": activation,
+            "convolution": "plain",
+            "method": "none" if bicubic else "supervised",
+            "data": "embedded",
+            "benchmarks": "embedded",
+            "budget": "quick",
+        } | dict(words or {})
+        rows, means = [], {}
+        for dataset, images in scores.items():
+            for weights, shift in (("raw", 0.0), ("averaged", 5.0)):
+                for protocol, psnr_at, ssim_at in (("y", 0, None), ("rgb", None, 1)):
+                    table = {
+                        image: (
+                            pair[0] + shift if psnr_at == 0 else 11.0,
+                            pair[1] if ssim_at == 1 else 0.111,
+                        )
+                        for image, pair in images.items()
+                    }
+                    rows += [
+                        f"{dataset},{image},{weights},{protocol},{p!r},{s!r}"
+                        for image, (p, s) in table.items()
+                    ]
+                    psnrs, ssims = zip(*table.values(), strict=True)
+                    means.setdefault(dataset, {}).setdefault(weights, {})[protocol] = {
+                        "psnr": sum(psnrs) / len(psnrs),
+                        "ssim": sum(ssims) / len(ssims),
+                        "images": len(table),
+                    }
+        name = folder or f"{activation}-x{scale}-s{seed}-{count:08x}"
+        directory = tmp_path / "runs" / "activation_sweep" / name
+        directory.mkdir(parents=True)
+        header = "dataset,image,weights,protocol,psnr,ssim"
+        (directory / "scores.csv").write_text("\n".join([header, *rows]) + "\n")
+        training = {
+            "data": said["data"],
+            "images": 9,
+            "updates": updates,
+            "batch_size": 16,
+            "patch_size": 24,
+            "seconds": 17.2,
+            "precision": "32-true",
+        }
+        result = {
+            "identity": identity,
+            "experiment": "activation_sweep",
+            "words": said,
+            "scale": scale,
+            "seed": seed,
+            "network": {
+                "name": "Bicubic" if bicubic else "EDSR",
+                "size": "none" if bicubic else size,
+                "parameters": 0 if bicubic else parameters,
+            },
+            "training": None if bicubic else training,
+            "means": means,
+            "device": "cpu",
+            "versions": {},
+        }
+        (directory / "result.json").write_text(json.dumps(result))
+        status = {
+            "state": "finished",
+            "identity": identity,
+            "experiment": "activation_sweep",
+            "error": None,
+            "started": "2026-01-02T09:00:00",
+            "ended": ended,
+        }
+        (directory / "status.json").write_text(json.dumps(status))
+        return directory
+
+    return write
