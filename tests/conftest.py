@@ -1,6 +1,9 @@
 """What every test may use."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,37 @@ def _research_root() -> Path | None:
     return root if (root / "benchmark" / "Set5").is_dir() else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses research images, so that ``-m research`` finds it."""
+    for item in items:
+        if "research" in getattr(item, "fixturenames", ()):
+            item.add_marker("research")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests saw research images."""
+    terminalreporter.write_line(
+        f"research images: {_research_root() or 'none'}; "
+        f"{_seen['passed']} tests used them, {_seen['skipped']} were skipped"
+    )
+
+
+_seen = {"passed": 0, "failed": 0, "skipped": 0}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count the tests that need research images, by outcome."""
+    decided = report.when == "call" or report.outcome == "skipped"
+    if decided and "research" in report.keywords:
+        _seen[report.outcome] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where research images are, a test that needs them must not be skipped."""
+    if _research_root() is not None and _seen["skipped"]:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope="session")
 def research() -> Path:
     """The folder of research images; tests that need it run wherever it is."""
@@ -21,3 +55,45 @@ def research() -> Path:
     if root is None:
         pytest.skip("no research images beside the repository")
     return root
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Decoded pictures, shared by the whole session and nobody else."""
+    return tmp_path_factory.mktemp("cache")
+
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def environment(tmp_path: Path, cache: Path) -> dict[str, str]:
+    """An environment in which the suite writes nowhere but into temporary folders."""
+    return os.environ | {
+        "SR_RUNS": str(tmp_path / "runs"),
+        "SR_REPORT": str(tmp_path / "report"),
+        "SR_DATA": str(tmp_path / "data"),
+        "SR_CACHE": str(cache),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "120",
+    }
+
+
+@pytest.fixture
+def cli(tmp_path: Path, environment: dict[str, str]) -> Cli:
+    """Run ``python -m sr_experiments[.MODULE] ARGS`` in a real process and capture its output."""
+
+    def call(
+        *args: str, module: str = "", timeout: float = 240
+    ) -> subprocess.CompletedProcess[str]:
+        name = f"sr_experiments.{module}" if module else "sr_experiments"
+        return subprocess.run(
+            [sys.executable, "-m", name, *args],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return call

@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 from rich.console import Console
 
 from sr_experiments import factories
 from sr_experiments.data.module import SuperResolutionData
+from sr_experiments.distributed import Team, rank, started_outside
 from sr_experiments.errors import UserError
 from sr_experiments.models.network import Network
-from sr_experiments.models.transfer import transfer
+from sr_experiments.models.transfer import Transfer, transfer
+from sr_experiments.runs.identity import flat, relevant
 from sr_experiments.training.callbacks import (
     FiniteLoss,
     History,
+    LastCheckpoint,
     Samples,
     SavePictures,
     WorldSize,
@@ -46,33 +51,34 @@ def execute(plan: "Plan", console: Console) -> None:
     """
     config, directory = plan.config, plan.directory
     _quiet()
-    if config["trainer"]["threads"]:
-        torch.set_num_threads(config["trainer"]["threads"])
     torch.manual_seed(config["seed"])
-    network = _network(plan)
+    network, begun = _network(plan)
     module = _module(plan, network)
-    data = _data(plan, progress=_wants_bar(config, console))
+    data = _data(plan, progress=rank() == 0 and _wants_bar(config, console))
     data.prepare_data()
     data.setup()
     resumes = directory.checkpoint.exists()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    _say(plan, network, console, resumes)
+    _say(plan, network, begun, console, resumes)
     logger = _logger(plan)
     failed = True
     try:
-        trainer = _trainer(plan, network, console, [logger] if logger else [])
-        if trainer.is_global_zero:
-            directory.begin(config)
-        began, first = time.monotonic(), _updates_done(directory.checkpoint) if resumes else 0
-        if plan.trained and config["training"]["epochs"] > 0:
-            trainer.fit(
-                module,
-                datamodule=data,
-                ckpt_path=str(directory.checkpoint) if resumes else None,
-                weights_only=True,
-            )
-        seconds, updates = time.monotonic() - began, trainer.global_step
-        trainer.test(module, datamodule=data, verbose=False)
+        with Team(plan) as team:
+            trainer = _trainer(plan, network, console, [logger] if logger else [])
+            if trainer.is_global_zero:
+                directory.begin(config)
+            if threads := team.gather(trainer.num_devices):
+                torch.set_num_threads(threads)
+            began, first = time.monotonic(), _updates_done(directory.checkpoint) if resumes else 0
+            if plan.trained and config["training"]["epochs"] > 0:
+                trainer.fit(
+                    module,
+                    datamodule=data,
+                    ckpt_path=str(directory.checkpoint) if resumes else None,
+                    weights_only=True,
+                )
+            seconds, updates = time.monotonic() - began, trainer.global_step
+            trainer.test(module, datamodule=data, verbose=False)
         if trainer.is_global_zero:
             if plan.trained:
                 save_weights(directory.weights, network.state_dict(), config["model"])
@@ -87,17 +93,17 @@ def execute(plan: "Plan", console: Console) -> None:
             logger.close(failed)
 
 
-def _network(plan: "Plan") -> Network:
+def _network(plan: "Plan") -> tuple[Network, Transfer | None]:
     network = factories.build(plan.config["model"], "model")
     if not isinstance(network, Network):
         raise UserError(f"model._target_: {type(network).__name__} is not a Network of the suite")
     if plan.trained and network.parameter_count == 0:
         word = plan.config["words"].get("model", type(network).__name__)
         raise UserError(f"model={word} has nothing to train: say method=none")
-    if plan.start is not None:
-        state, _ = load_weights(plan.start.directory.weights)
-        transfer(network, state)
-    return network
+    if plan.start is None:
+        return network, None
+    state, _ = load_weights(plan.start.directory.weights)
+    return network, transfer(network, state)
 
 
 def _module(plan: "Plan", network: Network) -> Scored:
@@ -141,7 +147,7 @@ def _data(plan: "Plan", progress: bool) -> SuperResolutionData:
 
 def _trainer(plan: "Plan", network: Network, console: Console, loggers: list[Any]) -> Trainer:
     config, directory = plan.config, plan.directory
-    where, training, clipping = config["trainer"], config["training"], config["clipping"]
+    where, training = config["trainer"], config["training"]
     callbacks: list[Callback] = []
     if plan.trained:
         updates = training["epochs"] * training["updates_per_epoch"]
@@ -150,39 +156,37 @@ def _trainer(plan: "Plan", network: Network, console: Console, loggers: list[Any
         if where["progress"] != "none":
             bar = _wants_bar(config, console)
             callbacks.append(TrainingProgress(plan.title, updates, console, bar))
-        callbacks.append(
-            ModelCheckpoint(
-                dirpath=directory.checkpoint.parent,
-                filename=directory.checkpoint.stem,
-                every_n_train_steps=training["checkpoint_every"],
-                enable_version_counter=False,
-                save_top_k=1,
-            )
-        )
+        callbacks.append(LastCheckpoint(directory.checkpoint, training["checkpoint_every"]))
     if config["benchmarks"]["save_images"]:
         callbacks.append(SavePictures(directory.path / "images"))
-    trainer = Trainer(
-        accelerator=where["accelerator"],
-        devices=where["devices"],
-        num_nodes=where["num_nodes"],
-        strategy=where["strategy"],
-        precision=where["precision"],
-        deterministic="warn" if where["deterministic"] else None,
-        max_epochs=training["epochs"],
-        accumulate_grad_batches=training["accumulate"],
-        gradient_clip_val=clipping["value"],
-        gradient_clip_algorithm=clipping["algorithm"],
-        check_val_every_n_epoch=training["validate_every"],
-        callbacks=callbacks,
-        logger=loggers,
-        plugins=[AtomicCheckpointIO()],
-        default_root_dir=directory.path,
-        use_distributed_sampler=False,  # the data module shares out by itself, without padding
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=plan.trained,
-        num_sanity_val_steps=0,
-    )
+    # Outside SLURM and torchrun the suite starts the processes itself, in an allocation of one task
+    # as well, where Lightning would train alone without a word.
+    plugins: list[Any] = [
+        AtomicCheckpointIO(),
+        *([] if started_outside() else [LightningEnvironment()]),
+    ]
+    strategy: str | Strategy = "auto"
+    if where["strategy"] != "auto" or str(where["devices"]) != "1":
+        # Buffers of these networks are constants. Broadcasting them in every forward pass would
+        # wait for ever where processes have different numbers of pictures to score.
+        unused = where["strategy"].endswith("_true")
+        strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=unused)
+    asked = {
+        "accelerator": where["accelerator"],
+        "devices": where["devices"],
+        "num_nodes": where["num_nodes"],
+        "precision": where["precision"],
+        "strategy": strategy,
+        "plugins": plugins,
+    }
+    try:
+        trainer = _lightning_trainer(plan, callbacks, loggers, asked)
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"trainer.accelerator={where['accelerator']}, devices={where['devices']}, "
+            f"strategy={where['strategy']}, precision={where['precision']}: "
+            f"{' '.join(str(error).split())}"
+        ) from error
     share = training["batch_size"] % trainer.world_size
     if plan.trained and share:
         raise UserError(
@@ -193,9 +197,33 @@ def _trainer(plan: "Plan", network: Network, console: Console, loggers: list[Any
     return trainer
 
 
+def _lightning_trainer(
+    plan: "Plan", callbacks: list[Callback], loggers: list[Any], asked: Mapping[str, Any]
+) -> Trainer:
+    config, directory = plan.config, plan.directory
+    where, training, clipping = config["trainer"], config["training"], config["clipping"]
+    return Trainer(
+        **asked,
+        deterministic="warn" if where["deterministic"] else None,
+        max_epochs=training["epochs"],
+        accumulate_grad_batches=training["accumulate"],
+        gradient_clip_val=clipping["value"],
+        gradient_clip_algorithm=clipping["algorithm"],
+        check_val_every_n_epoch=training["validate_every"],
+        callbacks=callbacks,
+        logger=loggers,
+        default_root_dir=directory.path,
+        use_distributed_sampler=False,  # the data module shares out by itself, without padding
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=plan.trained,
+        num_sanity_val_steps=0,
+    )
+
+
 def _logger(plan: "Plan") -> Any:
     config = plan.config
-    if not (config["logger"] or {}).get("_target_") or not plan.trained:
+    if not (config["logger"] or {}).get("_target_") or not plan.trained or rank() > 0:
         return None
     plan.directory.path.mkdir(parents=True, exist_ok=True)
     return factories.build(config["logger"], "logger")(
@@ -251,6 +279,7 @@ def _result(
         "identity": plan.identity,
         "experiment": config["name"],
         "words": config["words"],
+        "settings": flat(relevant(config)),
         "scale": config["scale"],
         "seed": config["seed"],
         "network": {
@@ -283,7 +312,9 @@ def _device_name(module: Scored) -> str:
     return f"cpu ({torch.get_num_threads()} threads)"
 
 
-def _say(plan: "Plan", network: Network, console: Console, resumes: bool) -> None:
+def _say(
+    plan: "Plan", network: Network, begun: Transfer | None, console: Console, resumes: bool
+) -> None:
     training = plan.config["training"]
     text = f"[bold]{plan.title}[/]  {type(network).__name__}"
     text += f" {network.size}," if network.size else ""
@@ -293,6 +324,9 @@ def _say(plan: "Plan", network: Network, console: Console, resumes: bool) -> Non
         text += f", {updates:,} updates on {plan.pictures['train'].name}"
         text += ", going on from its last checkpoint" if resumes else ""
     console.print(text, highlight=False, soft_wrap=True)
+    if begun is not None and plan.start is not None and not resumes:
+        text = f"  begins with {plan.start.title}: {begun}"
+        console.print(text, highlight=False, soft_wrap=True)
 
 
 def _show(plan: "Plan", module: Scored, console: Console) -> None:

@@ -38,6 +38,8 @@ def resolve(target: str, key: str = "") -> Callable[..., Any]:
             if error.name and (module == error.name or module.startswith(error.name + ".")):
                 continue
             raise UserError(f"{key}.{TARGET}={target}: needs {error.name}, not installed") from None
+        except (TypeError, ValueError):  # dots where no name is
+            break
         for part in parts[length:]:
             found = getattr(found, part, None)
         if callable(found):
@@ -63,6 +65,9 @@ def check(node: Any, key: str, *, packages: Collection[str] | None = None) -> No
             _check_call(node, key, packages)
         for name, value in node.items():
             check(value, f"{key}.{name}", packages=packages)
+    elif isinstance(node, str) and packages is not None and "${" in node:
+        # Hydra would resolve it, into a node that nobody has checked.
+        raise UserError(f"{key}={node}: not a part of a network; refused")
     elif isinstance(node, list):
         for index, value in enumerate(node):
             check(value, f"{key}[{index}]", packages=packages)

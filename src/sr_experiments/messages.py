@@ -21,6 +21,11 @@ def explained() -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error) from error
+    except ValueError as error:
+        # Hydra's own, for group=null; any other is a defect and keeps its traceback.
+        if "Config group override" not in str(error):
+            raise
+        raise UserError("a group=null was asked for: a group needs one of its words") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{mark.name}, line {mark.line + 1}" if mark else "a config file"
@@ -51,8 +56,15 @@ def explain(error: BaseException) -> UserError:
         key, kind = _find(r"full_key: (\S+)", text), found[3]
         return UserError(f"{key}={found[1]}: expected {_KINDS.get(kind, kind)}")
     if found := re.search(r"Missing mandatory value: (\S+)|MissingMandatoryValue.*?: (\S+)", text):
-        key = found[1] or found[2]
+        last = found[1] or found[2]
+        full = re.search(r"full_key: (\S+)", text)
+        key = full[1] if full else last
         return UserError(f"{key}: has no value; give one as {key}=...")
+    if found := re.search(r"Error merging override [+~]*([^=\n]+)=?(.*)", text):
+        return UserError(_wrong_kind(found[1], found[2], text))
+    if found := re.search(r"Ambiguous value for argument '([^']*)'", text):
+        key = found[1].split("=")[0]
+        return UserError(f"{found[1]}: several values need -m (a sweep), or {key}=[a,b] for a list")
     if isinstance(error, OverrideParseException):
         return UserError(
             f"{error.override}: cannot be read; write KEY=VALUE, KEY=[a,b] or KEY={{a:1}}"
@@ -62,6 +74,8 @@ def explain(error: BaseException) -> UserError:
     if "Unable to find or instantiate" in text or "Could not load" in text:
         return UserError(f"{text.splitlines()[0]}; is the launcher's extra installed?")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if full := re.search(r"full_key: (\S+)", text):
+        return UserError(f"{full[1]}: {lines[0]}")
     return UserError("; ".join(lines[:3]) or repr(error))
 
 
@@ -71,6 +85,21 @@ _KINDS = {
     "Boolean": "true or false",
     "String": "text",
 }
+
+
+def _wrong_kind(key: str, value: str, text: str) -> str:
+    """What a typed key refused."""
+    for sign, wanted in (
+        ("valid bool", "true or false"),
+        ("not a ListConfig", f"a list, such as [{value}]"),
+        ("not a subclass", f"keys, such as {key}.KEY=VALUE"),
+        ("not Optional", "a value"),
+    ):
+        if sign in text:
+            return f"{key}={value}: expected {wanted}"
+    if "does not support deletion" in text:
+        return f"{key}: must not be taken away"
+    return f"{key}={value}: {next((t for t in text.splitlines()[1:] if t), 'refused')}"
 
 
 def _find(pattern: str, text: str) -> str:
@@ -91,8 +120,12 @@ def _unknown_word(group: str, word: str, text: str) -> str:
 
 
 def _unknown_key(key: str) -> str:
+    if key == "experiment":
+        return "experiment: is added to a run, so write +experiment=..."
     parent, _, last = key.rpartition(".")
     names = sorted(_keys_below(parent))
+    if last in names:  # reached through ${activation}, which only itself can be set
+        return f"{key}: {parent} takes its values from another key; set them there"
     if not names:
         return f"{key}: no such key{_near(key, sorted(_keys_below('')))}"
     where = f" (keys of {parent}: {', '.join(names)})" if parent else f" (keys: {', '.join(names)})"

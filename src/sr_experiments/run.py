@@ -3,7 +3,8 @@
 Nothing here imports torch until something has to be computed.
 """
 
-import os
+import json
+import re
 import time
 import traceback
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 
-from sr_experiments.data.sources import Pictures, find_pictures
+from sr_experiments import distributed
+from sr_experiments.data.sources import Pictures, find_pictures, refuse_overlap
 from sr_experiments.errors import UserError
 from sr_experiments.runs.directory import Lock, RunDirectory, find, slug
 from sr_experiments.runs.identity import identity, is_trained
@@ -79,7 +81,14 @@ def run(cfg: DictConfig, console: Console | None = None) -> Outcome:
     Raises:
         UserError: a mistake in the config, missing data, or a training that failed.
     """
-    return _carry_out(plan(cfg), console or Console())
+    if distributed.rank() > 0:  # the first process keeps the books and says what to compute
+        runs = Path(str(cfg.paths.runs))
+        distributed.assist(runs)
+        return Outcome("finished", runs, 0.0)
+    try:
+        return _carry_out(plan(cfg), console or Console())
+    finally:
+        distributed.dismiss(Path(str(cfg.paths.runs)))
 
 
 def plan(cfg: DictConfig, descendants: tuple[Mapping[str, Any], ...] = ()) -> Plan:
@@ -109,8 +118,6 @@ def plan(cfg: DictConfig, descendants: tuple[Mapping[str, Any], ...] = ()) -> Pl
 
 
 def _carry_out(plan: Plan, console: Console) -> Outcome:
-    if _rank() > 0:  # a helper process of a distributed run: the first one keeps the books
-        return _execute(plan, console)
     if plan.directory.is_finished():
         return Outcome("skipped", plan.directory.path, 0.0)
     for parent in (plan.reference, plan.start):
@@ -164,11 +171,30 @@ def _parent(cfg: DictConfig, config: Mapping[str, Any], role: str) -> DictConfig
     wanted = config[role]
     if not isinstance(wanted, dict):
         raise UserError(f"{role}={wanted}: expected overrides as a mapping, such as {{scale:2}}")
-    changes = [f"{key}={value}" for key, value in wanted.items()]
-    inherited = [o for o in cfg.overrides if o.split("=", 1)[0].lstrip("+") not in _NOT_INHERITED]
+    changes = [f"{key}={_override(value)}" for key, value in wanted.items()]
+    inherited = [
+        o for o in cfg.overrides if re.split(r"[=.]", o.lstrip("+~"))[0] not in _NOT_INHERITED
+    ]
     return compose(without_repeats([*inherited, *changes]))
 
 
+def _override(value: Any) -> str:
+    """A value in the words of Hydra's command line."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, list):
+        return f"[{','.join(map(_override, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{k}:{_override(v)}' for k, v in value.items())}}}"
+    if isinstance(value, str):  # quoted, so that "1" and "true" stay text
+        if re.fullmatch(r"[A-Za-z_][\w./@-]*", value) and value.lower() not in _NOT_TEXT:
+            return value
+        quoted = value.replace("\\'", "\\\\'").replace("'", "\\'")
+        return f"'{quoted}'"
+    return str(value)
+
+
+_NOT_TEXT = ("true", "false", "null", "nan", "inf")
 _NOT_INHERITED = ("start", "reference")
 
 
@@ -195,6 +221,8 @@ def _pictures(config: Mapping[str, Any], trained: bool) -> dict[str, Pictures]:
         if f"benchmark/{pictures.name}" in found:
             raise UserError(f"benchmarks.sets: {pictures.name} stands there twice")
         found[f"benchmark/{pictures.name}"] = pictures
+        if trained and not data["allow_overlap"]:
+            refuse_overlap(found["train"], pictures)
     return found
 
 
@@ -210,11 +238,3 @@ def _words(config: Mapping[str, Any]) -> list[str]:
         parts.append(words.get("activation", ""))
     parts += [words[k] for k, word in usual.items() if words.get(k, word) != word]
     return [*parts, words.get("budget", ""), f"s{config['seed']}"]
-
-
-def _rank() -> int:
-    """This process's rank among those of one distributed run."""
-    for variable in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
-        if os.environ.get(variable, "").isdigit():
-            return int(os.environ[variable])
-    return 0

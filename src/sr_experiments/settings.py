@@ -5,8 +5,11 @@ has no schema of its own: the signature of what it names is its schema, checked 
 ``sr_experiments.factories`` before anything is read. Nothing here imports torch.
 """
 
+import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +62,7 @@ class Data:
     lr: str = MISSING
     border: str = MISSING
     small: str = MISSING
+    allow_overlap: bool = MISSING
 
 
 @dataclass
@@ -67,6 +71,14 @@ class Benchmarks:
 
     sets: list[str] = MISSING
     save_images: bool = MISSING
+
+
+@dataclass
+class Clipping:
+    """How gradients are bounded; see ``conf/clipping``."""
+
+    algorithm: str | None = None
+    value: float | None = None
 
 
 @dataclass
@@ -108,7 +120,7 @@ class Settings:
     method: Any = None
     optimizer: Any = None
     scheduler: Any = None
-    clipping: Any = None
+    clipping: Clipping = field(default_factory=Clipping)
     model: Any = None
     training: Training = field(default_factory=Training)
     budget: Budget = field(default_factory=Budget)
@@ -125,6 +137,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "data.border": ("mirror", "clamp"),
     "data.small": ("refuse", "skip"),
     "trainer.progress": ("auto", "bar", "lines", "none"),
+    "trainer.strategy": ("auto", "ddp", "ddp_find_unused_parameters_true"),
     "trainer.precision": ("32-true", "bf16-mixed", "16-mixed", "64-true"),
 }
 
@@ -216,10 +229,30 @@ def _finish(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     with open_dict(cfg):
         words = {group: str(choices[group]) for group in WORDS if choices.get(group)}
         del cfg["hydra"]
+    for group in WORDS:
+        if group not in words:  # taken away, or [a,b], whose files Hydra lays over one another
+            raise UserError(f"{group}: exactly one word is needed, or {group}=a,b with -m")
+    _check_keys(cfg, Settings, "")
     cfg.words = words
     cfg.overrides = list(overrides)
     check_choices(cfg)
     return cfg
+
+
+def _check_keys(node: DictConfig, schema: type, prefix: str) -> None:
+    """``+key=`` adds what no one reads, ``~key`` takes away what is needed: refuse both."""
+    known = {f.name: f for f in fields(schema)}
+    names = {str(key) for key in node.keys()}  # noqa: SIM118 - "in" leaves out what is ???
+    for key in sorted(names):
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else ""
+            raise UserError(f"{prefix}{key}: no such key{hint}")
+    for name, one in known.items():
+        if name not in names:
+            raise UserError(f"{prefix}{name}: must not be taken away")
+        if isinstance(one.type, type) and is_dataclass(one.type):
+            _check_keys(node[name], one.type, f"{prefix}{name}.")
 
 
 def without_repeats(overrides: Sequence[str]) -> list[str]:
@@ -239,19 +272,54 @@ def check_choices(cfg: DictConfig) -> None:
         UserError: naming the key, what was asked and what there is.
     """
     for key, choices in CHOICES.items():
-        value = OmegaConf.select(cfg, key)
+        value = _value(cfg, key)
         if value not in choices:
             raise UserError(f"{key}={value}: no such choice; choose from {', '.join(choices)}")
-    positive = ["scale", "training.recipe_epochs"]
+    positive = ["scale", "training.recipe_epochs", "trainer.num_nodes"]
     positive += [f"training.{key}" for key in ("updates_per_epoch", "batch_size", "patch_size")]
     positive += ["training.accumulate", "training.validate_every", "training.checkpoint_every"]
     for key in positive:
-        if OmegaConf.select(cfg, key) <= 0:
-            raise UserError(f"{key}={OmegaConf.select(cfg, key)}: must be at least 1")
-    if cfg.training.epochs < 0:
-        raise UserError(f"training.epochs={cfg.training.epochs}: must not be negative")
-    if cfg.seed < 0:
-        raise UserError(f"seed={cfg.seed}: must not be negative")
+        if not _value(cfg, key) > 0:
+            raise UserError(f"{key}={_value(cfg, key)}: must be above 0")
+    devices = cfg.trainer.devices
+    if isinstance(devices, int) and devices < 1 and devices != -1:
+        raise UserError(f"trainer.devices={devices}: must be at least 1, or auto")
+    if cfg.trainer.threads is not None and cfg.trainer.threads < 1:
+        raise UserError(f"trainer.threads={cfg.trainer.threads}: must be at least 1, or null")
+    for key in ("training.epochs", "training.lr", "seed"):
+        value = _value(cfg, key)
+        if not (value >= 0 and math.isfinite(value)):
+            raise UserError(f"{key}={value}: must not be negative")
+    if cfg.seed >= 2**63:
+        raise UserError(f"seed={cfg.seed}: must be below 2**63")
+    name = _value(cfg, "name")
+    if not re.fullmatch(r"[^\s./\\][^/\\]*", name):
+        raise UserError(f"name={name}: one folder's name is needed, without / and a dot in front")
+    if not cfg.benchmarks.sets:
+        raise UserError("benchmarks.sets=[]: name at least one set to be scored on")
+    for key in ("model", *(("optimizer", "scheduler") if cfg.method else ())):
+        if not cfg[key]:
+            raise UserError(f"{key}: has no value; give one as {key}=...")
+    _check_clipping(cfg.clipping.algorithm, cfg.clipping.value)
+
+
+def _check_clipping(algorithm: str | None, value: float | None) -> None:
+    if algorithm not in (None, "norm", "value"):
+        raise UserError(f"clipping.algorithm={algorithm}: no such choice; choose from norm, value")
+    if (algorithm is None) != (value is None):
+        raise UserError(
+            f"clipping.algorithm={algorithm}, clipping.value={value}: both or neither; "
+            "say clipping=norm or clipping=value"
+        )
+    if value is not None and not value > 0:
+        raise UserError(f"clipping.value={value}: must be above 0")
+
+
+def _value(cfg: DictConfig, key: str) -> Any:
+    value = OmegaConf.select(cfg, key)
+    if value is None:
+        raise UserError(f"{key}: has no value; give one as {key}=...")
+    return value
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

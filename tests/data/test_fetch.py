@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sr_experiments.data import disk, download, layouts
 from sr_experiments.data import fetch as fetching
-from sr_experiments.data import layouts
 from sr_experiments.data.__main__ import main
 from sr_experiments.data.catalogue import Archive, Piece
 from sr_experiments.data.fetch import fetch_archive
@@ -87,7 +87,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "PAUSE_S", 0.0)
+    monkeypatch.setattr(download, "PAUSE_S", 0.0)
 
 
 def picture(seed: int, side: int = 40) -> bytes:
@@ -164,7 +164,7 @@ def test_a_cut_connection_is_resumed_where_it_was_cut(tmp_path: Path, server: Se
 def test_a_second_call_goes_on(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, ranges: bool
 ) -> None:
-    monkeypatch.setattr(fetching, "ATTEMPTS", 1)
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
     server.content, server.cuts = GOOD, [9_000]
     with pytest.raises(UserError, match=r"run the same command to go on"):
         fetch_archive(archive_of(GOOD), tmp_path, server.url)
@@ -180,13 +180,13 @@ def test_a_server_that_is_always_cut_is_given_up(tmp_path: Path, server: Server)
     server.content, server.cuts = GOOD, [0] * 99
     with pytest.raises(UserError, match=f"ended at 0 of {len(GOOD)} bytes"):
         fetch_archive(archive_of(GOOD), tmp_path, server.url)
-    assert len(server.asked) == fetching.ATTEMPTS
+    assert len(server.asked) == download.ATTEMPTS
 
 
 def test_a_line_that_drops_often_but_moves_on_is_not_given_up(
     tmp_path: Path, server: Server
 ) -> None:
-    server.content, server.cuts = GOOD, [1_000] * (2 * fetching.ATTEMPTS)
+    server.content, server.cuts = GOOD, [1_000] * (2 * download.ATTEMPTS)
     assert fetch_archive(archive_of(GOOD), tmp_path, server.url)
     assert server.sent == len(GOOD)
 
@@ -199,7 +199,7 @@ def test_another_mirror_goes_on_only_where_a_checksum_watches(
     pinned: bool,
     asked: str | None,
 ) -> None:
-    monkeypatch.setattr(fetching, "ATTEMPTS", 1)
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
     archive = archive_of(GOOD, pinned=pinned)
     server.content, server.cuts = GOOD, [9_000]
     with pytest.raises(UserError):
@@ -212,7 +212,7 @@ def test_two_versions_of_a_file_are_not_joined(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a checksum only the server's own mark tells that the file has changed."""
-    monkeypatch.setattr(fetching, "ATTEMPTS", 1)
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
     old = archive_of(GOOD, pinned=False)
     server.content, server.cuts = GOOD, [9_000]
     with pytest.raises(UserError):
@@ -357,8 +357,8 @@ def test_a_full_disk_is_seen_before_the_download(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.content = GOOD
-    usage = fetching.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda path: usage._replace(free=9_999))
+    usage = disk.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: usage._replace(free=9_999))
     with pytest.raises(UserError, match=r"needs .* and 10\.0 kB are free"):
         fetch_archive(archive_of(GOOD), tmp_path, server.url)
     assert server.asked == []

@@ -28,6 +28,7 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
         folder: str | None = None,
         identity: str | None = None,
         words: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
         size: str = "4x16",
         parameters: int = 12_345,
         updates: int = 1500,
@@ -85,6 +86,14 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
             "identity": identity,
             "experiment": "activation_sweep",
             "words": said,
+            "settings": {
+                "seed": seed,
+                "scale": scale,
+                "model.scale": scale,
+                "model.activation._target_": activation,
+                "optimizer.lr": 0.001,
+            }
+            | dict(settings or {}),
             "scale": scale,
             "seed": seed,
             "network": {

@@ -91,6 +91,7 @@ OTHERS = [
     ({"updates": 3000}, "training.updates"),
     ({"words": {"clipping": "adjustable"}}, "words.clipping"),
     ({"words": {"model": "edsr_baseline"}}, "words.model"),
+    ({"settings": {"optimizer.lr": 0.01}}, "settings.optimizer.lr"),
 ]
 
 

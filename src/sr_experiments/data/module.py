@@ -69,6 +69,22 @@ class WholePictures(Dataset[Picture]):
         return lr.contiguous(), hr.contiguous(), index
 
 
+class NoPicture(Dataset[Picture]):
+    """What a process looks at when a set has fewer pictures than there are processes.
+
+    One picture of the index -1, which is not scored.
+    """
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Picture:
+        if index != 0:
+            raise IndexError(index)
+        nothing = torch.zeros(3, 1, 1, dtype=torch.uint8)
+        return nothing, nothing, -1
+
+
 class SuperResolutionData(LightningDataModule):
     """Pictures for one run.
 
@@ -158,8 +174,11 @@ class SuperResolutionData(LightningDataModule):
             (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         )
         # Plain striding, without the padding of DistributedSampler: no picture counts twice.
-        mine = Subset(WholePictures(pairs), range(rank, len(pairs), world))
-        return DataLoader(mine, batch_size=None)
+        mine = range(rank, len(pairs), world)
+        # Lightning leaves the whole pass out where a loader is empty, and the others then wait
+        # for that process for ever; so it gets one picture that is nobody's.
+        pictures = Subset(WholePictures(pairs), mine) if mine else NoPicture()
+        return DataLoader(pictures, batch_size=None)
 
     def _large_enough(self, pairs: Pairs) -> Pairs:
         """Refuse or leave out pictures that no patch fits into."""

@@ -68,6 +68,8 @@ def find_pictures(
     name = source
     source = _BENCHMARKS.get(source, source)
     lr: Sequence[Path] | None = None
+    if numbers is not None and source not in _KNOWN:
+        raise UserError(f"numbers={numbers}: the pictures of {source} are not numbered")
     if source.startswith("embedded/"):
         split = source.removeprefix("embedded/")
         if split not in ("train", "val", "test"):
@@ -79,7 +81,7 @@ def find_pictures(
             lr = find_lr(root, source, scale, numbers=numbers)
     elif Path(source).is_dir():
         paths = list_images(source)
-        name = Path(source).name
+        name = Path(source).resolve().name
     else:
         known = ", ".join(["embedded", *_KNOWN])
         raise UserError(f"{source}: neither a known data set ({known}) nor a folder")
@@ -89,6 +91,13 @@ def find_pictures(
         )
     if lr is not None and len(lr) != len(paths):
         raise UserError(f"{source}: {len(paths)} HR pictures but {len(lr)} LR at x{scale}")
+    stems: dict[str, Path] = {}
+    for path in paths:  # scores are kept by this name
+        if stems.setdefault(path.stem, path) != path:
+            raise UserError(
+                f"{source}: {stems[path.stem].name} and {path.name} have the same name but for "
+                "their endings; rename one"
+            )
     hashes = hash_files([*paths, *(lr or [])], cache)
     total = hashlib.sha256()
     for path, digest in zip([*paths, *(lr or [])], hashes, strict=True):
@@ -100,6 +109,25 @@ def find_pictures(
         lr_paths=tuple(lr) if lr is not None else None,
         hashes=tuple(hashes[: len(paths)]),
     )
+
+
+def refuse_overlap(train: Pictures, benchmark: Pictures) -> None:
+    """Scores on a picture that was trained on say nothing.
+
+    Files are compared by content, whatever their names; a re-encoded copy is not recognised.
+
+    Raises:
+        UserError: naming the first picture that stands in both.
+    """
+    scored = dict(zip(benchmark.hashes, benchmark.paths, strict=True))
+    for digest, path in zip(train.hashes, train.paths, strict=True):
+        if digest in scored:
+            count = len(scored.keys() & set(train.hashes))
+            raise UserError(
+                f"{train.name}: {path} is trained on, and {benchmark.name} scores the same "
+                f"picture, {scored[digest]} ({count} of {len(benchmark.paths)} are shared); choose "
+                "other pictures, or set data.allow_overlap=true"
+            )
 
 
 def hash_files(paths: Sequence[Path], cache: Path) -> list[str]:

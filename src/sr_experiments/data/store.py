@@ -174,13 +174,18 @@ def _open(
         with FileLock(cache / "stores" / f"{name}.lock"):
             if not index_file.exists():
                 _write(index_file, pixel_file, paths, images, doing, progress)
-    index = json.loads(index_file.read_text())
-    sizes = torch.tensor(index["sizes"], dtype=torch.int64).view(-1, 2)
-    counts = sizes.prod(1)
-    # Mode "c": torch wants writable memory; a write would stay private to this process.
-    pixels = np.memmap(pixel_file, np.uint8, "c").reshape(-1, 3)
-    if len(pixels) != int(counts.sum()):
-        index_file.unlink()
+    try:
+        index = json.loads(index_file.read_text())
+        sizes = torch.tensor(index["sizes"], dtype=torch.int64).view(-1, 2)
+        counts = sizes.prod(1)
+        # Mode "c": torch wants writable memory; a write would stay private to this process.
+        pixels = np.memmap(pixel_file, np.uint8, "c", shape=(int(counts.sum()), 3))
+        whole = pixel_file.stat().st_size == pixels.size
+    except (OSError, ValueError, KeyError, TypeError):  # cut short, emptied, gone or not JSON
+        whole = False
+    if not whole:
+        index_file.unlink(missing_ok=True)
+        pixel_file.unlink(missing_ok=True)
         raise UserError(f"{pixel_file}: damaged cache, now removed; run the same command again")
     return ImageStore(
         pixels=torch.from_numpy(pixels),

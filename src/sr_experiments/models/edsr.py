@@ -51,6 +51,7 @@ class EDSR(Network):
     """
 
     scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
+    scale_dependent: ClassVar[tuple[str, ...]] = ("tail.0.",)
 
     def __init__(
         self,

@@ -22,10 +22,12 @@ class Network(nn.Module):
         scale: the super-resolution factor.
         colour: ``rgb`` (C = 3), ``y`` (C = 1, luma / 255), or ``each`` (any C, channel by channel).
         scales: the factors that the architecture can do; empty means any.
+        scale_dependent: how the names of those tensors begin that another scale may not have.
     """
 
     colour: ClassVar[Colour] = "rgb"
     scales: ClassVar[tuple[int, ...]] = ()
+    scale_dependent: ClassVar[tuple[str, ...]] = ()
     scale: int
 
     def __init__(self, scale: int) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sr_experiments.errors import UserError
+from sr_experiments.models.network import Network
 
 
 @dataclass(frozen=True)
@@ -22,21 +23,23 @@ class Transfer:
 
 
 @torch.no_grad()
-def transfer(network: nn.Module, state: Mapping[str, Tensor]) -> Transfer:
+def transfer(network: Network, state: Mapping[str, Tensor]) -> Transfer:
     """Copy every tensor whose name and shape are the same in both.
 
-    EDSR's x3 and x4 networks begin with x2's head and body this way; what differs (the
-    upsampler) keeps its own initial values.
+    EDSR's x3 and x4 networks begin with x2's head and body this way; of the upsampler, what
+    differs keeps its own initial values.
 
     Raises:
-        UserError: not a single tensor fits, so that the two are different architectures.
+        UserError: anything but what belongs to one scale does not fit, so that the two are of
+            different architectures or sizes.
     """
     own = network.state_dict()
     taken = [k for k, v in own.items() if k in state and state[k].shape == v.shape]
-    if not any(k in taken for k, _ in network.named_parameters()):
+    odd = [k for k in {**own, **state} if k not in taken]
+    if foreign := [k for k in odd if not k.startswith(network.scale_dependent)]:
         raise UserError(
-            f"none of the {len(state)} weights to begin with fits {type(network).__name__}: "
-            "the parent run has another architecture or size"
+            f"start: {foreign[0]} and {len(foreign) - 1} more weights of {type(network).__name__} "
+            "do not fit those to begin with; the parent run has another architecture or size"
         )
     for name in taken:
         own[name].copy_(state[name])

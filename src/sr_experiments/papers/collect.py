@@ -109,6 +109,7 @@ def _read_run(directory: Path) -> Run:
         identity=result.identity,
         experiment=result.experiment,
         words=result.words,
+        settings=result.settings,
         scale=result.scale,
         seed=result.seed,
         network=result.network,

@@ -21,6 +21,8 @@ RECIPE = tuple(
     f"training.{key}" for key in ("images", "updates", "batch_size", "patch_size", "precision")
 )
 PARAMETERS = "network.parameters"
+#: Settings that a word or the scale stands for, or that a cell joins on purpose.
+SPOKEN_FOR = ("seed", "scale", "model.scale", "model.activation.", "model.convolution.")
 #: Words that change no network, only which data sets are scored with it.
 HARMLESS = frozenset({"words.benchmarks"})
 
@@ -55,7 +57,13 @@ def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Grou
     """Set runs apart that must not meet in a table; the largest budget and network come first."""
     pairs = [(column, run) for column, runs in matched.items() for run in runs]
     words = {f"words.{word}" for _, run in pairs for word in run.words}
-    candidates = (words | {*RECIPE, PARAMETERS}) - HARMLESS - set(SEPARATE)
+    settings = {
+        f"settings.{key}"
+        for _, run in pairs
+        for key in run.settings
+        if not key.startswith(SPOKEN_FOR)
+    }
+    candidates = (words | settings | {*RECIPE, PARAMETERS}) - HARMLESS - set(SEPARATE)
     # A column may have its own value of what the columns select on, and its own parameters.
     own = {PARAMETERS} | {
         key

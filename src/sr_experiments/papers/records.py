@@ -63,6 +63,7 @@ class Result(Record):
     identity: Annotated[str, Field(min_length=8)]
     experiment: str
     words: dict[str, Any]
+    settings: dict[str, Any] = {}
     scale: Annotated[int, Field(gt=0)]
     seed: int
     network: Network | None
@@ -87,6 +88,8 @@ class Run:
     identity: str
     experiment: str
     words: Mapping[str, Any]
+    #: Dotted keys of the config that can change the result, beyond words.
+    settings: Mapping[str, Any]
     scale: int
     seed: int
     network: Network | None

@@ -84,7 +84,8 @@ class RunDirectory:
         """
         status = self.status()
         if details:
-            (self.path / "error.txt").write_text(details)
+            with replacing(self.path / "error.txt") as temporary:
+                temporary.write_text(details)
         self._write_status(state, status.get("started"), error, status.get("experiment", ""))
 
     def write_scores(self, rows: Iterable[tuple[str, str, str, str, float, float | None]]) -> None:
@@ -133,11 +134,14 @@ class RunDirectory:
 def find(runs: Path, experiment: str, slug: str, identity: str) -> RunDirectory:
     """The directory of a run: where it already is, in whatever experiment, or where it will be."""
     own = runs / experiment / f"{slug}-{identity[:8]}"
-    candidates = [own, *sorted(runs.glob(f"*/*-{identity[:8]}"))]
+    candidates = [own, *sorted(runs.glob(f"*/*-{identity[:8]}*"))]
     for path in candidates:
         directory = RunDirectory(path, identity)
         if directory.status().get("identity") == identity:
             return directory
+    if RunDirectory(own, identity).status().get("identity", identity) != identity:
+        # Another run whose hash begins with the same eight digits lives there.
+        own = own.with_name(f"{slug}-{identity}")
     return RunDirectory(own, identity)
 
 

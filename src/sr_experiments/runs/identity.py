@@ -20,6 +20,7 @@ VOLATILE = (
     "logger",
     "reference",
     "budget",  # its values count, its name does not
+    "data.allow_overlap",  # it lets a run through or not; the pictures count themselves
     "training.checkpoint_every",
     "benchmarks.save_images",
     "trainer.accelerator",
@@ -49,19 +50,35 @@ def identity(
         pictures: role (``train``, ``val``, ``benchmark/NAME``) -> fingerprint of the files.
         parents: role (``start``) -> identity of the run whose weights enter this one.
     """
-    relevant = json.loads(json.dumps(config))
-    if not is_trained(config):
-        relevant = {k: relevant[k] for k in UNTRAINED if k in relevant}
-    for key in (*VOLATILE, *INDIRECT):
-        _remove(relevant, key.split("."))
     content = {
         "format": _FORMAT,
-        "config": relevant,
+        "config": relevant(config),
         "pictures": dict(pictures),
         "parents": dict(parents),
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a config that can change the run's result by itself."""
+    kept = json.loads(json.dumps(config))
+    if not is_trained(config):
+        kept = {k: kept[k] for k in UNTRAINED if k in kept}
+    for key in (*VOLATILE, *INDIRECT):
+        _remove(kept, key.split("."))
+    return dict(kept)
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested config as dotted keys, ``{"optimizer.lr": 0.001}``, for comparing runs."""
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            leaves |= flat(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
 
 
 def is_trained(config: Mapping[str, Any]) -> bool:

@@ -3,11 +3,13 @@
 import csv
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from sr_experiments.data.module import Batch, Picture, SuperResolutionData
@@ -40,7 +42,7 @@ class History(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the batch's loss."""
-        loss = outputs["loss"].detach().double()
+        loss = _over_processes(outputs["loss"].detach().double(), "AVG")
         self.total = loss if self.total is None else self.total + loss
         self.count += 1
 
@@ -130,7 +132,9 @@ class FiniteLoss(Callback):
         """
         if not self.losses:
             return
-        bad = ~torch.isfinite(torch.stack(self.losses))
+        bad = (~torch.isfinite(torch.stack(self.losses))).float()
+        # All processes stop together, else the others would wait for one that is gone.
+        bad = _over_processes(bad, "MAX")
         batches = self.batches
         self.losses, self.batches = [], []
         if not bad.any():
@@ -140,7 +144,7 @@ class FiniteLoss(Callback):
         names = ""
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, SuperResolutionData) and data.stream is not None:
-            images = data.stream.sampler(t, trainer.global_rank, trainer.world_size).image
+            images = data.stream.sampler(t).image
             pictures = sorted({data.stream.pairs.hr.names[i] for i in images.tolist()})
             names = f"; its batch was cut from {', '.join(pictures[:8])}"
         rate = trainer.optimizers[0].param_groups[0]["lr"]
@@ -148,6 +152,35 @@ class FiniteLoss(Callback):
             f"the loss is not a finite number from update {update} on (rate {rate:g}){names}; "
             "lower training.lr or set clipping=norm"
         )
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps one checkpoint to go on from, and takes it only where going on is exact.
+
+    At the last update of an epoch that is after validation and after the epoch's line in the
+    history; Lightning's own callback saves before them, and a resumed run would then lack both.
+
+    Args:
+        path: of the checkpoint, replaced each time.
+        every: updates between two of them.
+    """
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every = path, every
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save in the middle of an epoch."""
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if stepped and not trainer.is_last_batch and trainer.global_step % self.every == 0:
+            trainer.save_checkpoint(self.path)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save at the end of an epoch, and of the training in any case."""
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        if last or trainer.global_step % self.every == 0:
+            trainer.save_checkpoint(self.path)
 
 
 class WorldSize(Callback):
@@ -216,7 +249,7 @@ class Samples(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Cut the middle of the first four pictures."""
-        if len(self.strips) >= 4 or not self._due(trainer):
+        if not outputs or len(self.strips) >= 4 or not self._due(trainer):
             return
         lr, hr = batch[0].cpu(), batch[1].cpu()
         scale = hr.shape[-1] // lr.shape[-1]
@@ -252,3 +285,15 @@ class Samples(Callback):
         step = max(1, epochs // self.times)
         epoch = trainer.current_epoch + 1
         return epoch == epochs or epoch % step == 0
+
+
+def _over_processes(value: Tensor, what: Literal["AVG", "MAX"]) -> Tensor:
+    """The mean or maximum over all processes; they need not wait for one another to go on."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return value
+    value = value.clone()
+    if what == "MAX":
+        dist.all_reduce(value, dist.ReduceOp.MAX)
+        return value
+    dist.all_reduce(value)  # gloo has no AVG
+    return value / dist.get_world_size()

@@ -55,7 +55,8 @@ def save_weights(path: Path, state: Mapping[str, Tensor], network: Mapping[str, 
         UserError: the file cannot be written.
     """
     tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
-    metadata = {"network": json.dumps(network), "format": "sr_experiments-1"}
+    # A single entry: safetensors writes several in no fixed order, and equal runs have equal files.
+    metadata = {"network": json.dumps(network)}
     with replacing(path) as temporary:
         try:
             save_file(tensors, temporary, metadata)
@@ -77,6 +78,10 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise UserError(f"{path}: no such weights") from None
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: damaged weights ({error}); remove the file") from None
-    if network is None:
+    try:
+        config = json.loads(network or "null")
+    except ValueError:
+        config = None
+    if not isinstance(config, dict):
         raise UserError(f"{path}: these weights do not say which network they belong to")
-    return tensors, json.loads(network)
+    return tensors, config

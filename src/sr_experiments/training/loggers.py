@@ -1,6 +1,6 @@
 """Dashboards. Every run writes history.csv as well, whatever the logger."""
 
-from importlib.util import find_spec
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,11 @@ from sr_experiments.errors import UserError
 
 class RunLogger(WandbLogger):
     """A W&B run of its own, closed with its true state."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # Lightning passes it on even when unset, and wandb then warns in every run.
+        self._wandb_init.pop("anonymous", None)
 
     def close(self, failed: bool) -> None:
         """Finish the W&B run; the next one in this process starts afresh."""
@@ -42,9 +47,13 @@ def wandb_logger(
     """
     if mode not in ("offline", "online"):
         raise UserError(f"logger.mode={mode}: no such choice; choose from offline, online")
-    if find_spec("wandb") is None:
-        raise UserError("logger=wandb: wandb is not installed; pip install wandb, or logger=csv")
-    import wandb
+    os.environ.setdefault("WANDB_SILENT", "true")  # else it advertises on standard error
+    try:
+        import wandb
+    except ImportError:
+        raise UserError(
+            "logger=wandb: wandb is not installed; pip install wandb, or say logger=csv"
+        ) from None
 
     return RunLogger(
         project=project,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sr_experiments.data.module import Batch, Picture, SuperResolutionData
 from sr_experiments.data.store import Pairs
+from sr_experiments.errors import UserError
 from sr_experiments.metrics.protocols import Score
 from sr_experiments.metrics.scores import Scores, Table
 from sr_experiments.models.network import Network, upscale, upscale_luma
@@ -80,6 +81,8 @@ class Scored(LightningModule):
 
     def _score(self, picture: Picture, pairs: Pairs) -> dict[str, Tensor]:
         lr, hr, index = picture
+        if index < 0:  # see data.module.NoPicture
+            return {}
         grey = pairs.hr.grey[index]
         outputs = {}
         for weights, network in self.variants().items():
@@ -144,7 +147,10 @@ class Supervised(Scored):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser, and its schedule stepped once an update."""
         trained = [p for p in self.network.parameters() if p.requires_grad]
-        optimizer = self.optimizer_factory(trained)
+        try:
+            optimizer = self.optimizer_factory(trained)
+        except ValueError as error:  # a negative rate, a beta of 1
+            raise UserError(f"optimizer: {error}") from error
         rate = scheduler(optimizer, self.schedule, self.updates, self.recipe_epochs)
         return {
             "optimizer": optimizer,

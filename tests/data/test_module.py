@@ -1,0 +1,174 @@
+"""Where pictures come from, which are left out, and who scores which."""
+
+import logging
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from sr_experiments.data.catalogue import EMBEDDED, embedded
+from sr_experiments.data.module import SuperResolutionData
+from sr_experiments.data.sources import find_pictures
+from sr_experiments.errors import UserError
+from sr_experiments.imaging.io import write_png
+from sr_experiments.run import plan
+from sr_experiments.settings import compose
+
+
+def write(folder, *names, shape=(30, 36, 3)):
+    for name in names:
+        generator = np.random.default_rng(sum(map(ord, name)))
+        write_png(folder / f"{name}.png", generator.integers(0, 256, shape, np.uint8))
+
+
+@pytest.fixture
+def data_root(tmp_path):
+    root = tmp_path / "data"
+    write(root / "DIV2K" / "DIV2K_train_HR", *(f"{n:04d}" for n in range(1, 7)))
+    write(root / "DIV2K" / "DIV2K_valid_HR", *(f"{n:04d}" for n in range(801, 805)))
+    for name in ("Set5", "Set14", "B100", "Urban100", "Manga109"):
+        write(root / "benchmark" / name / "HR", *(f"{name}_{i}" for i in range(3)))
+    return root
+
+
+@pytest.fixture
+def find(data_root, tmp_path):
+    return lambda source, **k: find_pictures(source, data_root, tmp_path / "cache", **k)
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_embedded_photographs(find, split):
+    assert [p.name for p in find(f"embedded/{split}").paths] == list(EMBEDDED[split])
+
+
+def test_every_word_for_a_source(find, data_root, tmp_path, monkeypatch):
+    def stems(source, **options):
+        return [p.stem for p in find(source, **options).paths]
+
+    assert stems("DIV2K/train") == [f"{n:04d}" for n in range(1, 7)]
+    assert stems("DIV2K/train", numbers="0002-0004") == ["0002", "0003", "0004"]
+    assert stems("DIV2K/valid", numbers="802") == ["0802"]
+    for name in ("Set5", "Set14", "B100", "Urban100", "Manga109"):
+        assert stems(name) == [f"{name}_{i}" for i in range(3)]
+    # Short names of benchmarks keep their short name in tables.
+    for short, long in (("DIV2K", "DIV2K/valid"), ("embedded", "embedded/test")):
+        assert find(short).name == short and find(short).paths == find(long).paths
+    folder = data_root / "benchmark" / "Set5" / "HR"
+    assert find(str(folder)).name == "HR" and find(str(folder)).paths == find("Set5").paths
+    monkeypatch.chdir(folder)
+    assert find(".").name == "HR"
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "says"),
+    [
+        ("embedded/trian", {}, "embedded/trian: no such split; choose from train, val, test"),
+        ("Set6", {}, "Set6: neither a known data set (embedded, DIV2K/train, "),
+        ("embedded/train", {"numbers": "1-2"}, "the pictures of embedded/train are not numbered"),
+        ("Set5", {"numbers": "1-2"}, "numbers=1-2: the images of Set5 are not numbered"),
+        ("DIV2K/valid", {"numbers": "0001"}, "numbers=0001: DIV2K/valid holds 0801-0900 only"),
+        (
+            "embedded",
+            {"lr_from_disk": True, "scale": 2},
+            "embedded/test has no x2 pictures on disk",
+        ),
+        ("Set5", {"lr_from_disk": True, "scale": 3}, "Set5 has no x3 pictures on disk"),
+    ],
+)
+def test_a_source_that_cannot_be_had_is_refused_in_one_line(find, source, options, says):
+    with pytest.raises(UserError) as caught:
+        find(source, **options)
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_folder_has_no_numbers(find, data_root):
+    with pytest.raises(UserError, match="not numbered"):
+        find(str(data_root / "benchmark" / "Set5" / "HR"), numbers="1")
+
+
+def module(find, folder, tmp_path, **options):
+    pictures = find(str(folder))
+    given = {"scale": 2, "cache": tmp_path / "cache", "batch_size": 4, "patch_size": 12}
+    return SuperResolutionData(pictures, None, [pictures], **given | options)
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Three pictures that hold a patch of 24 pixels, and two that miss it by a row or a column."""
+    write(tmp_path / "mixed", "a", "c", "e", shape=(24, 40, 3))
+    write(tmp_path / "mixed", "b", shape=(23, 60, 3))
+    write(tmp_path / "mixed", "d", shape=(60, 23, 3))
+    return tmp_path / "mixed"
+
+
+def test_small_pictures_are_refused_with_their_count(find, mixed, tmp_path):
+    with pytest.raises(UserError) as caught:
+        module(find, mixed, tmp_path).setup()
+    message = str(caught.value)
+    assert "2 of 5 pictures are smaller than the 24x24 patch (b, d)" in message
+    assert "training.patch_size=11 or data.small=skip" in message
+    module(find, mixed, tmp_path, patch_size=11).setup()  # the remedy it names is one
+
+
+def test_small_pictures_are_skipped_with_their_count(find, mixed, tmp_path, caplog):
+    data = module(find, mixed, tmp_path, small="skip")
+    with caplog.at_level(logging.WARNING):
+        data.setup()
+    assert "2 of 5 pictures left out, smaller than the 24x24 patch (b, d)" in caplog.text
+    assert data.train_pairs.hr.names == ("a", "c", "e")
+    full = data.benchmarks[0]
+    assert full.hr.names == ("a", "b", "c", "d", "e"), "what is scored is never left out"
+    for mine, theirs in ((0, 0), (1, 2), (2, 4)):
+        for left, right in zip(data.train_pairs[mine], full[theirs], strict=True):
+            assert np.array_equal(left.numpy(), right.numpy())
+    with pytest.raises(UserError, match="5 of 5 pictures"):
+        module(find, mixed, tmp_path, small="skip", patch_size=13).setup()
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_every_process_scores_its_own_pictures_and_none_counts_twice(find, mixed, tmp_path, world):
+    data = module(find, mixed, tmp_path, small="skip")
+    data.setup()
+    shares = []
+    for rank in range(world):
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=world)
+        (loader,) = data.test_dataloader()
+        shares.append([index for _, _, index in loader])
+    assert sorted(index for share in shares for index in share) == [0, 1, 2, 3, 4]
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    lr, hr, index = next(iter(loader))
+    assert index == world - 1 and [2 * s for s in lr.shape[1:]] == list(hr.shape[1:])
+
+
+@pytest.fixture
+def leaking(tmp_path, cache, monkeypatch):
+    """A folder to train on that holds a picture of the embedded benchmark under another name."""
+    monkeypatch.setenv("SR_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("SR_CACHE", str(cache))
+    write(tmp_path / "mine", "first", "second")
+    shutil.copy(embedded("test")[2], tmp_path / "mine" / "my_cat.png")
+    return ["data=folder", f"data.train.source={tmp_path / 'mine'}"]
+
+
+def test_a_benchmark_picture_is_not_trained_on(leaking):
+    with pytest.raises(UserError) as caught:
+        plan(compose(leaking))
+    message = str(caught.value)
+    assert "my_cat.png" in message and "chelsea.png" in message and "\n" not in message
+    assert "data.allow_overlap=true" in message
+    assert plan(compose([*leaking, "data.allow_overlap=true"])).trained
+    assert not plan(compose([*leaking, "model=bicubic"])).trained  # trains on nothing
+
+
+def test_looking_at_benchmark_pictures_while_training_is_the_fields_habit(leaking):
+    overrides = ["data.val.source=embedded/test", "data=embedded"]
+    assert plan(compose(overrides)).pictures["val"].paths == tuple(embedded("test"))
+
+
+def test_two_pictures_of_one_name_are_refused(find, tmp_path):
+    folder = tmp_path / "twins"
+    for name in ("a.png", "a.bmp"):
+        write_png(folder / name, np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(UserError, match=r"a\.bmp and a\.png have the same name"):
+        find(str(folder))

@@ -1,0 +1,152 @@
+"""Which patches are cut, and that they are cut from where they say."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sr_experiments.data.patches import CropSampler, cut
+from sr_experiments.data.store import ImageStore, Pairs
+from sr_experiments.errors import UserError
+
+FIELDS = ("image", "top", "left", "flip_rows", "flip_columns", "transpose")
+SIZES = torch.tensor([20, 31, 17]), torch.tensor([25, 16, 40])
+
+
+def sampler(seed=0, batch_size=8, patch_size=12, sizes=SIZES):
+    return CropSampler(*sizes, patch_size, batch_size, seed)
+
+
+def rows(crops):
+    """One line a patch: image, top, left, flips, transposition."""
+    return torch.stack([getattr(crops, f) for f in FIELDS], 1).tolist()
+
+
+def chi_square(counts):
+    expected = np.sum(counts) / len(counts)
+    return float(((np.asarray(counts) - expected) ** 2 / expected).sum())
+
+
+def test_a_batch_depends_on_seed_and_number_alone():
+    straight = sampler()
+    batches = {t: rows(straight(t)) for t in range(12)}
+    again = sampler()
+    assert all(rows(again(t)) == batches[t] for t in (7, 0, 11, 3, 3, 6))
+    assert len({str(b) for b in batches.values()}) == 12
+    assert all(rows(sampler(seed=1)(t)) != batches[t] for t in range(12))
+    assert rows(sampler(seed=2)(1)) != rows(sampler(seed=1)(2))
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_shares_joined_are_the_batch_of_one_process(world):
+    for t in (0, 5, 31):
+        shares = [rows(sampler()(t, rank, world)) for rank in range(world)]
+        assert {len(share) for share in shares} == {8 // world}
+        assert [line for share in shares for line in share] == rows(sampler()(t))
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused():
+    with pytest.raises(UserError, match=r"training\.batch_size=8: not a multiple of the 3"):
+        sampler()(0, 0, 3)
+
+
+def test_pictures_are_used_equally_often_and_in_changing_order():
+    draw = sampler()
+    images = torch.cat([draw(t).image for t in range(30)]).reshape(-1, 3)  # passes of 3 pictures
+    assert (images.sort(1).values == torch.arange(3)).all()
+    orders = [tuple(p) for p in images.tolist()]
+    assert len(set(orders)) == 6, "all orders of three pictures come up"
+
+
+def test_crops_are_uniform_and_reach_the_corners():
+    draw = sampler(batch_size=64, patch_size=14, sizes=(torch.tensor([16]), torch.tensor([17])))
+    drawn = np.concatenate([rows(draw(t)) for t in range(100)])
+    places = np.bincount(drawn[:, 1] * 4 + drawn[:, 2], minlength=12)
+    assert len(places) == 12 and places.min() > 0  # 3 x 4 places, the four corners among them
+    assert chi_square(places) < 35  # 11 degrees of freedom: above once in 5000
+    turns = np.bincount(drawn[:, 3] * 4 + drawn[:, 4] * 2 + drawn[:, 5], minlength=8)
+    assert len(turns) == 8 and chi_square(turns) < 27  # 7 degrees of freedom, the same
+    joint = np.bincount((drawn[:, 1] == 0) * 8 + drawn[:, 3:] @ [4, 2, 1], minlength=16)
+    table = joint.reshape(2, 8)
+    expected = table.sum(1, keepdims=True) * table.sum(0) / table.sum()
+    assert ((table - expected) ** 2 / expected).sum() < 27  # place and turn are independent
+
+
+def test_crops_of_every_picture_stay_inside():
+    draw = sampler(batch_size=32)
+    drawn = torch.cat([torch.tensor(rows(draw(t))) for t in range(60)])
+    for image in range(3):
+        mine = drawn[drawn[:, 0] == image]
+        room = torch.stack([SIZES[0][image], SIZES[1][image]]) - 12
+        assert (mine[:, 1:3].min(0).values == 0).all()
+        assert (mine[:, 1:3].max(0).values == room).all()
+
+
+def test_golden_crops():
+    """These numbers must not move: with them, every published run would."""
+    draw = sampler(batch_size=3)
+    assert [rows(draw(t)) for t in range(3)] == GOLDEN
+
+
+GOLDEN = [
+    [[2, 0, 16, 1, 0, 1], [1, 4, 2, 1, 1, 0], [0, 1, 3, 0, 0, 1]],
+    [[2, 1, 15, 0, 0, 0], [1, 4, 3, 1, 0, 0], [0, 6, 6, 1, 1, 0]],
+    [[1, 13, 3, 1, 1, 0], [2, 3, 23, 0, 1, 0], [0, 1, 6, 0, 0, 1]],
+]
+
+
+def pairs_of_blocks(scale):
+    """HR of noise, and LR that holds each block's largest value: survives flips and transposing."""
+    generator = np.random.default_rng(scale)
+    high, low = [], []
+    for index, (h, w) in enumerate(zip(*(s.tolist() for s in SIZES), strict=True)):
+        # Ragged edges, as of pictures that are no multiple of the scale.
+        hr = generator.integers(0, 256, (h * scale + index % scale, w * scale + scale - 1, 3))
+        high.append(hr.astype(np.uint8))
+        whole = torch.tensor(hr[: h * scale, : w * scale]).permute(2, 0, 1).double()
+        low.append(F.max_pool2d(whole, scale).permute(1, 2, 0).numpy().astype(np.uint8))
+    return high, low, Pairs("noise", scale, store(high), store(low))
+
+
+def store(images):
+    sizes = torch.tensor([i.shape[:2] for i in images])
+    counts = sizes.prod(1)
+    return ImageStore(
+        pixels=torch.from_numpy(np.concatenate([i.reshape(-1, 3) for i in images])),
+        first=counts.cumsum(0) - counts,
+        heights=sizes[:, 0],
+        widths=sizes[:, 1],
+        names=tuple("abc"),
+        grey=(False,) * 3,
+    )
+
+
+def sliced(image, size, top, left, flip_rows, flip_columns, transpose):
+    patch = image[top : top + size, left : left + size]
+    patch = patch[::-1] if flip_rows else patch
+    patch = patch[:, ::-1] if flip_columns else patch
+    return patch.swapaxes(0, 1) if transpose else patch
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_patches_are_the_plain_slices_and_lr_lies_under_hr(scale):
+    high, low, pairs = pairs_of_blocks(scale)
+    draw = sampler(batch_size=64)
+    for t in range(3):
+        crops = draw(t)
+        lr, hr = cut(pairs, crops, 12)
+        assert lr.dtype == hr.dtype == torch.uint8
+        assert lr.shape == (64, 3, 12, 12) and hr.shape == (64, 3, 12 * scale, 12 * scale)
+        assert hr.is_contiguous(memory_format=torch.channels_last)
+        for i, (image, top, left, *turn) in enumerate(rows(crops)):
+            small = sliced(low[image], 12, top, left, *turn)
+            large = sliced(high[image], 12 * scale, top * scale, left * scale, *turn)
+            assert np.array_equal(lr[i].permute(1, 2, 0).numpy(), small)
+            assert np.array_equal(hr[i].permute(1, 2, 0).numpy(), large)
+        assert torch.equal(F.max_pool2d(hr.double(), scale).to(torch.uint8), lr)
+
+
+def test_a_picture_smaller_than_the_patch_is_refused():
+    with pytest.raises(UserError, match="smaller than the 17x17 patch"):
+        sampler(patch_size=17)
+    assert len(rows(sampler(patch_size=16)(0))) == 8

@@ -1,0 +1,161 @@
+"""Each mistake or mishap: one clear line, an exit code, and nothing half-written."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+QUICK = ["budget=smoke", "logger=csv"]
+
+
+def fails(cli, *args: str) -> str:
+    """The one line on stderr of a command that must fail without a traceback."""
+    result = cli(*QUICK, *args)
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr + result.stdout
+    lines = result.stderr.strip().splitlines()
+    assert lines, result.stdout
+    assert lines[0].startswith("error: ")
+    return result.stderr.strip()
+
+
+def picture(path: Path, height: int = 64, width: int = 64, seed: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    return path
+
+
+def left_over(tmp_path: Path) -> list[str]:
+    """Files of runs; locks do not count."""
+    runs = tmp_path / "runs"
+    return [str(p.relative_to(runs)) for p in runs.glob("*/*/**/*") if ".locks" not in p.parts]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["modle=edsr"], "modle: no such key; did you mean model?"),
+        (["activation=releu"], "activation=releu: no such choice; choose from gelu, leaky_relu"),
+        (["scale=5"], "scale=5: EDSR can do 2, 3, 4"),
+        (["training.patch_size=4000"], "smaller than the 8000x8000 patch"),
+        (["benchmarks.sets=[Set5]"], "Set5: the data root"),
+        (["data=folder", "data.train.source=nowhere"], "nowhere: neither a known data set"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_nothing(args, said, cli, tmp_path):
+    text = fails(cli, *args)
+    assert said in text.splitlines()[0]
+    assert left_over(tmp_path) == []
+
+
+def test_a_missing_data_root_shows_the_tree_it_wants_and_the_one_it_found(cli, tmp_path):
+    (tmp_path / "data" / "holiday").mkdir(parents=True)
+    text = fails(cli, "data=div2k")
+    first, *rest = text.splitlines()
+    assert "DIV2K" in first
+    assert "SR_DATA" in first
+    assert any("DIV2K_train_HR" in line for line in rest)
+    assert any("holiday" in line for line in rest)
+
+
+def _truncated(folder: Path) -> None:
+    whole = picture(folder / "b.png", 200, 200).read_bytes()
+    (folder / "b.png").write_bytes(whole[: len(whole) // 2])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_truncated, "b.png: damaged picture"),
+        (lambda folder: (folder / "b.png").write_bytes(b""), "b.png: the file is empty"),
+        (lambda folder: (folder / "b.png").write_text("hello"), "b.png: not a picture"),
+        (lambda folder: shutil.rmtree(folder) or folder.mkdir(), "it is empty"),
+    ],
+    ids=["truncated", "zero bytes", "text", "empty folder"],
+)
+def test_damaged_pictures_are_named(spoil, said, cli, tmp_path):
+    folder = tmp_path / "photos"
+    picture(folder / "a.png")
+    spoil(folder)
+    text = fails(cli, "data=folder", f"data.train.source={folder}")
+    assert said in text.splitlines()[0]
+    assert left_over(tmp_path) == []
+
+
+def test_low_and_high_resolution_of_different_sizes(cli, tmp_path):
+    root = tmp_path / "data" / "benchmark" / "Set5"
+    for index, name in enumerate(("baby", "bird", "butterfly", "head", "woman")):
+        picture(root / "HR" / f"{name}.png", 64, 64, index)
+        picture(root / "LR_bicubic" / "X2" / f"{name}x2.png", 32, 31 if name == "head" else 32)
+    text = fails(cli, "model=bicubic", "benchmarks.sets=[Set5]", "data.lr=disk")
+    assert "head" in text
+    assert "32x31" in text
+    assert "32x32" in text
+    assert left_over(tmp_path) == []
+
+
+def test_a_loss_that_is_no_number_stops_and_says_where(cli, tmp_path):
+    text = fails(cli, "training.lr=1e30", "training.checkpoint_every=1")
+    assert "not a finite number from update 2 on" in text
+    assert "its batch was cut from" in text
+    (directory,) = (tmp_path / "runs" / "runs").iterdir()
+    status = json.loads((directory / "status.json").read_text())
+    assert status["state"] == "failed"
+    assert "not a finite number" in status["error"]
+    assert not (directory / "scores.csv").exists()
+    assert not (directory / "checkpoints" / "weights.safetensors").exists()
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_keeps_the_old_checkpoint_and_the_run_goes_on_later(
+    tiny_disk, cli, environment
+):
+    environment["SR_RUNS"] = str(tiny_disk / "runs")
+    args = ["training.updates_per_epoch=8", "training.checkpoint_every=2"]
+    args += ["benchmarks.save_images=false"]
+    ballast = tiny_disk / "ballast"
+    stats = os.statvfs(tiny_disk)
+    ballast.write_bytes(bytes(stats.f_bavail * stats.f_frsize - 100 * 1024))
+    text = fails(cli, *args)
+    assert "last.ckpt: cannot be written" in text
+    assert "MiB are free" in text
+    (directory,) = (tiny_disk / "runs" / "runs").iterdir()
+    names = {p.name for p in directory.rglob("*") if p.is_file()}
+    assert not [n for n in names if n.startswith(".") or n.endswith(".tmp")], "half-written files"
+    assert "scores.csv" not in names
+
+    ballast.unlink()
+    again = cli(*QUICK, *args)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((directory / "status.json").read_text())["state"] == "finished"
+
+
+def test_a_sweep_goes_on_after_a_failure_and_names_it(cli, tmp_path):
+    result = cli("-m", *QUICK, "scale=2,5", "trainer.progress=none", "model.n_resblocks=1,2")
+    assert result.returncode == 1
+    assert "4 runs: 2 computed, 0 already there, 2 failed" in result.stdout
+    assert "EDSR can do 2, 3, 4" in result.stdout
+    assert len(list(tmp_path.glob("runs/runs/*/result.json"))) == 2
+
+
+def test_two_experiments_at_once_are_refused(cli):
+    text = fails(cli, "+experiment=activation_sweep,activation_sweep", "-m")
+    assert "each experiment brings its own sweep" in text

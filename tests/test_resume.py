@@ -1,0 +1,89 @@
+"""A run that is killed and started again ends with the very same bits."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+RUN = [
+    "budget=smoke",
+    "logger=csv",
+    "training.updates_per_epoch=20",
+    "training.epochs=8",
+    "activation=prelu",
+    "trainer.threads=1",
+]
+
+
+def start(cwd: Path, environment: dict[str, str], *args: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "sr_experiments", *RUN, *args]
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def only_run(runs: Path) -> Path:
+    (status,) = runs.glob("runs/*/status.json")
+    return status.parent
+
+
+def kill_after_first_checkpoint(process: subprocess.Popen[str], runs: Path, delay: float) -> None:
+    deadline = time.monotonic() + 120
+    while not list(runs.glob("runs/*/checkpoints/last.ckpt")):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "no checkpoint in two minutes"
+        time.sleep(0.01)
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+# 7 falls into the middle of epochs, 20 on their last update: validation and the epoch's line in
+# history.csv come after that checkpoint and must come again.
+@pytest.mark.parametrize("every", [7, 20])
+def test_killed_anywhere_the_same_command_ends_bit_identical(every, tmp_path, environment):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    undisturbed = start(tmp_path, environment | {"SR_RUNS": str(whole)})
+    victim = start(
+        tmp_path, environment | {"SR_RUNS": str(broken)}, f"training.checkpoint_every={every}"
+    )
+    kill_after_first_checkpoint(victim, broken, random.uniform(0, 0.3))
+    output, _ = undisturbed.communicate()
+    assert undisturbed.returncode == 0, output
+
+    directory = only_run(broken)
+    status = json.loads((directory / "status.json").read_text())
+    assert status["state"] == "running", "it was to be killed in the middle"
+    again = start(
+        tmp_path, environment | {"SR_RUNS": str(broken)}, f"training.checkpoint_every={every}"
+    )
+    output, _ = again.communicate()
+    assert again.returncode == 0, output
+    assert "going on from its last checkpoint" in output
+
+    reference = only_run(whole)
+    assert directory.name == reference.name
+    for file in ("checkpoints/weights.safetensors", "scores.csv", "history.csv"):
+        assert (directory / file).read_bytes() == (reference / file).read_bytes(), file
+
+
+def test_the_same_command_again_does_nothing(cli, tmp_path):
+    first = cli(*RUN[:2])
+    assert first.returncode == 0, first.stderr
+    (weights,) = tmp_path.glob("runs/runs/*/checkpoints/weights.safetensors")
+    before = weights.stat().st_mtime_ns
+    second = cli(*RUN[:2], "training.checkpoint_every=3", "trainer.progress=none", "name=other")
+    assert second.returncode == 0, second.stderr
+    assert "already finished" in second.stdout
+    assert weights.stat().st_mtime_ns == before
+    assert not (tmp_path / "runs" / "other").exists()
