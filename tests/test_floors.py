@@ -9,13 +9,23 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "sr_experiments"
 #: room -> the rooms of the suite that it may import.
 MAY = {
     "errors": set(),
+    "places": {"errors"},
+    "messages": {"errors", "places"},
+    "settings": {"errors", "places", "messages"},
+    "plan": {"errors", "data", "runs", "settings"},
+    "distributed": {"errors", "imaging", "plan"},
+    "execution": {
+        *("errors", "factories", "models", "metrics", "data", "training", "runs"),
+        *("plan", "distributed"),
+    },
+    "run": {"errors", "plan", "runs", "settings", "distributed", "execution"},
     "imaging": {"errors"},
     "models": {"errors", "imaging"},
     "metrics": {"errors", "imaging"},
     "runs": {"errors", "imaging"},
     "data": {"errors", "imaging"},
     "training": {"errors", "imaging", "models", "metrics", "data"},
-    "papers": {"errors", "imaging"},
+    "papers": {"errors", "imaging", "places"},
 }
 #: room -> libraries that it must do without.
 WITHOUT = {

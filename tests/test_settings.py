@@ -9,7 +9,8 @@ import yaml
 
 from sr_experiments import factories, settings
 from sr_experiments.errors import UserError
-from sr_experiments.settings import compose, conf_dir, plain
+from sr_experiments.places import conf_dir
+from sr_experiments.settings import compose, plain
 
 CHOICES = sorted(p for p in conf_dir().glob("**/*.yaml") if p.parent != conf_dir())
 GROUPS = sorted({p.parent.name for p in CHOICES} - {"launcher", "experiment"})

@@ -16,20 +16,37 @@ def main() -> int:
 
     from sr_experiments import settings
     from sr_experiments.messages import explained
-    from sr_experiments.sweep import SweepCallback, conclude, refuse_combined_experiments, task
+    from sr_experiments.places import conf_dir
+    from sr_experiments.sweep import (
+        Refused,
+        SweepCallback,
+        conclude,
+        refuse_combined_experiments,
+        task,
+    )
 
     settings.register()
     try:
         refuse_combined_experiments(sys.argv[1:])
         # argparse takes overrides on one side of -m only; here it may stand anywhere.
         sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
-        with explained():
-            door = hydra.main(str(settings.conf_dir()), "config", version_base="1.3")
-            door(task)()
+        trouble = None
+        try:
+            with explained():
+                door = hydra.main(str(conf_dir()), "config", version_base="1.3")
+                door(task)()
+        except UserError:
+            raise
+        except Refused:
+            pass  # the reason follows
+        except Exception as error:
+            if SweepCallback.started is None:
+                raise
+            trouble = error  # a job's process was killed: the summary says what is missing
         if SweepCallback.error is not None:
             raise SweepCallback.error
         if SweepCallback.started is not None:
-            return conclude(SweepCallback.started, Console())
+            return conclude(SweepCallback.started, Console(), trouble)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

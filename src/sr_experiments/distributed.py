@@ -1,7 +1,7 @@
 """Several processes for one run: who leads, who helps, and how all of them end.
 
 The process that the user called leads: it holds the lock and writes status and results. It starts
-its helpers itself and hands them the plan of the run in a file, so that nobody repeats the command
+its helpers itself and tells them which run to compute in a file, so that nobody repeats the command
 line; that is why a distributed run works inside a sweep, too. Where SLURM or torchrun has started
 the processes already, those of rank above 0 wait until the leader says what to compute.
 
@@ -10,7 +10,6 @@ Nothing here imports torch before there is something to compute.
 
 import json
 import os
-import pickle
 import shutil
 import signal
 import socket
@@ -20,22 +19,38 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
 
 from sr_experiments.errors import UserError
 from sr_experiments.imaging.io import replacing
 
 if TYPE_CHECKING:
-    from sr_experiments.run import Plan
+    from sr_experiments.plan import Plan
 
 _HELPER = "SR_HELPER_RANK"  # set for the helpers that a leader starts
 _GRACE = 15.0  # seconds in which the others should notice by themselves that one has failed
 _turn = 0  # how many messages of the leader this process has written or read
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a helper has to know: the overrides of a run, and the identity that they must give."""
+
+    overrides: list[str]
+    identity: str
+
+    @classmethod
+    def of(cls, plan: "Plan") -> "Task":
+        """The task of a planned run."""
+        return cls(list(plan.config["overrides"]), plan.identity)
+
+
+#: Computes a run as one of several processes.
+Compute = Callable[[Task], None]
 
 
 def started_outside() -> bool:
@@ -133,7 +148,7 @@ class Team:
             return self
         if self.outside:
             self.folder = _meeting(self.plan.runs)
-            _tell(self.folder, self.plan)
+            _tell(self.folder, Task.of(self.plan))
         else:
             self.folder = Path(tempfile.mkdtemp(prefix="sr-team-"))
             # So Lightning joins the processes that stand ready instead of starting its own.
@@ -168,9 +183,9 @@ class Team:
 
     def _start(self, processes: int) -> None:
         if not self.outside:
-            plan = self.folder / "plan"
-            plan.write_bytes(pickle.dumps(self.plan))
-            command = [sys.executable, "-m", "sr_experiments.distributed", str(plan)]
+            task = self.folder / "task.json"
+            task.write_text(json.dumps(asdict(Task.of(self.plan))))
+            command = [sys.executable, "-m", "sr_experiments.helper", str(task)]
             for number in range(1, processes):
                 ranks = {"LOCAL_RANK": str(number), _HELPER: str(number)}
                 with (self.folder / f"log-{number}").open("wb") as log:
@@ -267,11 +282,12 @@ class Team:
         return None
 
 
-def assist(runs: Path) -> None:
+def assist(runs: Path, compute: Compute) -> None:
     """A process that SLURM or torchrun started does what the leader says, until it says no more.
 
     Args:
         runs: root of the run directories, which all processes see.
+        compute: what a helper does with a task.
     """
     global _turn
     folder = _meeting(runs)
@@ -280,8 +296,8 @@ def assist(runs: Path) -> None:
         while not message.exists():
             time.sleep(0.2)
         _turn += 1
-        plan = pickle.loads(message.read_bytes())
-        if plan is None or not _help(plan, folder):
+        said = json.loads(message.read_text())
+        if said is None or not help_leader(Task(**said), folder, compute):
             return
 
 
@@ -300,21 +316,28 @@ def _meeting(runs: Path) -> Path:
     return folder
 
 
-def _tell(folder: Path, plan: "Plan | None") -> None:
+def _tell(folder: Path, task: Task | None) -> None:
     global _turn
     with replacing(folder / f"{_turn:04d}") as temporary:
-        temporary.write_bytes(pickle.dumps(plan))
+        temporary.write_text(json.dumps(asdict(task) if task else None))
     _turn += 1
 
 
-def _help(plan: "Plan", folder: Path) -> bool:
-    """Compute as a helper; a failure is told to the leader, who tells the user."""
-    from sr_experiments.execution import execute
+def help_leader(task: Task, folder: Path, compute: Compute) -> bool:
+    """Compute as a helper; a failure is told to the leader, who tells the user.
 
+    Args:
+        task: what to compute.
+        folder: where leader and helpers leave word for each other.
+        compute: computes it.
+
+    Returns:
+        Whether all went well.
+    """
     over = threading.Event()
     threading.Thread(target=_leave_with_leader, args=(folder, over), daemon=True).start()
     try:
-        execute(plan, Console(quiet=True))
+        compute(task)
     except Exception as error:
         report = {
             "rank": rank(),
@@ -349,16 +372,3 @@ def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
-
-
-def main(argv: list[str] | None = None) -> int:
-    """A helper process: compute the plan in the file ``argv[0]``, which its leader wrote."""
-    file = Path((sys.argv[1:] if argv is None else argv)[0])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the leader's to answer
-    # A helper that has told its failure ends in peace: the leader reports it.
-    _help(pickle.loads(file.read_bytes()), file.parent)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -21,10 +21,12 @@ from sr_experiments import factories
 from sr_experiments.data.module import SuperResolutionData
 from sr_experiments.distributed import Team, rank, started_outside
 from sr_experiments.errors import UserError
+from sr_experiments.models.foreign import load_foreign
 from sr_experiments.models.network import Network
 from sr_experiments.models.transfer import Transfer, transfer
 from sr_experiments.runs.identity import flat, relevant
 from sr_experiments.training.callbacks import (
+    Draws,
     FiniteLoss,
     History,
     LastCheckpoint,
@@ -33,11 +35,12 @@ from sr_experiments.training.callbacks import (
     WorldSize,
 )
 from sr_experiments.training.checkpoints import AtomicCheckpointIO, load_weights, save_weights
+from sr_experiments.training.clipping import AdjustableClipping
 from sr_experiments.training.module import Scored
 from sr_experiments.training.progress import TrainingProgress
 
 if TYPE_CHECKING:
-    from sr_experiments.run import Plan
+    from sr_experiments.plan import Plan
 
 
 def execute(plan: "Plan", console: Console) -> None:
@@ -100,6 +103,10 @@ def _network(plan: "Plan") -> tuple[Network, Transfer | None]:
     if plan.trained and network.parameter_count == 0:
         word = plan.config["words"].get("model", type(network).__name__)
         raise UserError(f"model={word} has nothing to train: say method=none")
+    if plan.trained:
+        factories.build(plan.config["init"], "init")(network)
+    if plan.weights is not None:
+        load_foreign(plan.config["weights"], network)
     if plan.start is None:
         return network, None
     state, _ = load_weights(plan.start.directory.weights)
@@ -149,9 +156,11 @@ def _trainer(plan: "Plan", network: Network, console: Console, loggers: list[Any
     config, directory = plan.config, plan.directory
     where, training = config["trainer"], config["training"]
     callbacks: list[Callback] = []
+    if config["clipping"]["algorithm"] == "adjustable":
+        callbacks.append(AdjustableClipping(config["clipping"]["value"]))
     if plan.trained:
         updates = training["epochs"] * training["updates_per_epoch"]
-        callbacks += [History(directory.history), FiniteLoss()]
+        callbacks += [History(directory.history), FiniteLoss(), Draws(config["seed"])]
         callbacks += [Samples(directory.path / "samples")]
         if where["progress"] != "none":
             bar = _wants_bar(config, console)
@@ -167,8 +176,9 @@ def _trainer(plan: "Plan", network: Network, console: Console, loggers: list[Any
     ]
     strategy: str | Strategy = "auto"
     if where["strategy"] != "auto" or str(where["devices"]) != "1":
-        # Buffers of these networks are constants. Broadcasting them in every forward pass would
-        # wait for ever where processes have different numbers of pictures to score.
+        # Buffers of these networks are the same in all processes by themselves. Broadcasting them
+        # in every forward pass would wait for ever where processes have different numbers of
+        # pictures to score.
         unused = where["strategy"].endswith("_true")
         strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=unused)
     asked = {
@@ -202,6 +212,8 @@ def _lightning_trainer(
 ) -> Trainer:
     config, directory = plan.config, plan.directory
     where, training, clipping = config["trainer"], config["training"], config["clipping"]
+    if clipping["algorithm"] == "adjustable":  # by a callback, as Lightning has it not
+        clipping = {"algorithm": None, "value": None}
     return Trainer(
         **asked,
         deterministic="warn" if where["deterministic"] else None,
@@ -279,7 +291,7 @@ def _result(
         "identity": plan.identity,
         "experiment": config["name"],
         "words": config["words"],
-        "settings": flat(relevant(config)),
+        "settings": flat(relevant(config)) | ({"weights": plan.weights} if plan.weights else {}),
         "scale": config["scale"],
         "seed": config["seed"],
         "network": {
@@ -324,6 +336,9 @@ def _say(
         text += f", {updates:,} updates on {plan.pictures['train'].name}"
         text += ", going on from its last checkpoint" if resumes else ""
     console.print(text, highlight=False, soft_wrap=True)
+    if plan.weights is not None and not resumes:
+        text = f"  weights of {plan.config['weights']} (SHA-256 {plan.weights[:12]})"
+        console.print(text, highlight=False, soft_wrap=True)
     if begun is not None and plan.start is not None and not resumes:
         text = f"  begins with {plan.start.title}: {begun}"
         console.print(text, highlight=False, soft_wrap=True)
@@ -356,6 +371,7 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     ignore = partial(warnings.filterwarnings, "ignore")
     ignore(module="lightning.*")
+    ignore(module="torchmetrics.*")  # a process without a picture of a small set
     ignore(message=".*lr_scheduler.step.*")
 
 

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sr_experiments.errors import UserError
+from sr_experiments.places import conf_dir
 
 
 @contextmanager
@@ -71,6 +72,8 @@ def explain(error: BaseException) -> UserError:
         )
     if "Multiple values for" in text:
         return UserError(text.splitlines()[0])
+    if "Could not load 'hydra/launcher/submitit_slurm'" in text:
+        return UserError(_unknown_word("hydra/launcher", "slurm", text))
     if "Unable to find or instantiate" in text or "Could not load" in text:
         return UserError(f"{text.splitlines()[0]}; is the launcher's extra installed?")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -141,8 +144,6 @@ def _keys_below(parent: str) -> list[str]:
     """Keys of a node of the default config, to suggest from."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
-
-    from sr_experiments.settings import conf_dir
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):

@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -18,6 +17,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 
 from sr_experiments.errors import UserError
+from sr_experiments.messages import explained
+from sr_experiments.places import conf_dir
 
 
 @dataclass
@@ -112,11 +113,13 @@ class Settings:
     seed: int = MISSING
     paths: Paths = field(default_factory=Paths)
     start: Any = None
+    weights: str | None = None
     reference: Any = None
     data: Data = field(default_factory=Data)
     benchmarks: Benchmarks = field(default_factory=Benchmarks)
     activation: Any = None
     convolution: Any = None
+    init: Any = None
     method: Any = None
     optimizer: Any = None
     scheduler: Any = None
@@ -146,6 +149,7 @@ WORDS = (
     "model",
     "activation",
     "convolution",
+    "init",
     "method",
     "optimizer",
     "scheduler",
@@ -154,24 +158,6 @@ WORDS = (
     "benchmarks",
     "budget",
 )
-
-
-def conf_dir() -> Path:
-    """The folder of configs: inside the installed package, or of the checkout."""
-    return shipped("conf", "config.yaml")
-
-
-def shipped(folder: str, file: str | None = None) -> Path:
-    """A top-level folder that travels with the package: beside it (wheel) or two folders up.
-
-    Raises:
-        UserError: neither place has it.
-    """
-    package = Path(__file__).resolve().parent
-    for place in (package / folder, package.parents[1] / folder):
-        if (place / file if file else place).exists():
-            return place
-    raise UserError(f"{folder}/ lies neither in {package} nor in {package.parents[1]}: reinstall")
 
 
 def register() -> None:
@@ -196,8 +182,6 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
-
-    from sr_experiments.messages import explained
 
     register()
     overrides = without_repeats(overrides)
@@ -297,15 +281,17 @@ def check_choices(cfg: DictConfig) -> None:
         raise UserError(f"name={name}: one folder's name is needed, without / and a dot in front")
     if not cfg.benchmarks.sets:
         raise UserError("benchmarks.sets=[]: name at least one set to be scored on")
-    for key in ("model", *(("optimizer", "scheduler") if cfg.method else ())):
+    for key in ("model", *(("init", "optimizer", "scheduler") if cfg.method else ())):
         if not cfg[key]:
             raise UserError(f"{key}: has no value; give one as {key}=...")
     _check_clipping(cfg.clipping.algorithm, cfg.clipping.value)
 
 
 def _check_clipping(algorithm: str | None, value: float | None) -> None:
-    if algorithm not in (None, "norm", "value"):
-        raise UserError(f"clipping.algorithm={algorithm}: no such choice; choose from norm, value")
+    if algorithm not in (None, "norm", "value", "adjustable"):
+        raise UserError(
+            f"clipping.algorithm={algorithm}: no such choice; choose from norm, value, adjustable"
+        )
     if (algorithm is None) != (value is None):
         raise UserError(
             f"clipping.algorithm={algorithm}, clipping.value={value}: both or neither; "
@@ -328,8 +314,6 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: a value is missing or an interpolation has no answer.
     """
-    from sr_experiments.messages import explained
-
     with explained():
         resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     if not isinstance(resolved, dict):

@@ -12,7 +12,7 @@ from sr_experiments.data.module import SuperResolutionData
 from sr_experiments.data.sources import find_pictures
 from sr_experiments.errors import UserError
 from sr_experiments.imaging.io import write_png
-from sr_experiments.run import plan
+from sr_experiments.plan import plan
 from sr_experiments.settings import compose
 
 

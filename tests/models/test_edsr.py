@@ -12,7 +12,8 @@ from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.models.network import upscale
 from sr_experiments.models.transfer import transfer
-from sr_experiments.settings import compose, conf_dir, plain
+from sr_experiments.places import conf_dir
+from sr_experiments.settings import compose, plain
 
 ACTIVATIONS = sorted(p.stem for p in (conf_dir() / "activation").glob("*.yaml"))
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from sr_experiments.errors import UserError
-from sr_experiments.papers.load import load_paper, papers, sweeps_folder
+from sr_experiments.papers.load import load_paper, papers
+from sr_experiments.places import shipped
 
 COLUMNS = ("relu", "leaky_relu", "swish", "mish")
-ACTIVATION = (sweeps_folder() / "activation.yaml").read_text(encoding="utf-8")
+ACTIVATION = (shipped("sweeps") / "activation.yaml").read_text(encoding="utf-8")
 
 
 def published(text: str) -> dict[tuple[int, str, str], tuple[float, float]]:

@@ -5,9 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
+from sr_experiments.errors import UserError
 from sr_experiments.imaging.io import read_image, write_png
 from sr_experiments.imaging.resize import downscale
-from sr_experiments.run import plan
+from sr_experiments.plan import plan
 from sr_experiments.settings import compose
 
 #: Keys that say where, how fast or how visibly a run computes, each with another legal value.
@@ -48,7 +49,7 @@ OTHER = {
 }
 #: Keys whose other values need other surroundings; they have tests of their own below.
 APART = {"data.lr", "data.train.numbers", "data.val.numbers", "budget.name"}
-APART |= {"clipping.algorithm", "clipping.value"}
+APART |= {"clipping.algorithm", "clipping.value", "weights"}
 
 
 @pytest.fixture(autouse=True)
@@ -169,6 +170,29 @@ def test_overrides_of_a_parent_reach_it_as_they_are():
     assert config["paper"] == "1"
     assert config["optimizer"]["betas"] == [0.5, 0.9] and config["words"]["scheduler"] == "constant"
     assert config["benchmarks"]["save_images"] is False and config["start"] is None
+
+
+def test_the_content_of_a_file_of_weights_counts_and_its_place_does_not(tmp_path):
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).write_bytes(content)
+    found = [identity(f"weights={tmp_path / name}") for name in "abc"]
+    assert found[0] == found[1] and len({identity(), *found}) == 3
+    untrained = [identity("method=none", f"weights={tmp_path / name}") for name in "abc"]
+    assert len({identity("method=none"), *untrained, *found}) == 5
+
+
+def test_weights_are_there_and_the_only_beginning(tmp_path):
+    with pytest.raises(UserError, match=r"weights=\S+nothing: cannot be read \(No such file"):
+        identity(f"weights={tmp_path / 'nothing'}")
+    (tmp_path / "a").write_bytes(b"1")
+    with pytest.raises(UserError, match=r"weights=\S+, start=.*: a run begins with one of them"):
+        identity(f"weights={tmp_path / 'a'}", "start={seed:7}")
+
+
+def test_a_run_is_compared_without_handing_its_weights_on(tmp_path):
+    (tmp_path / "a").write_bytes(b"1")
+    reference = plan(compose([f"weights={tmp_path / 'a'}", "reference={model:bicubic}"])).reference
+    assert reference.weights is None and reference.identity == identity("model=bicubic")
 
 
 @pytest.fixture

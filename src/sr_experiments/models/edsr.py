@@ -1,31 +1,43 @@
 """EDSR: Enhanced Deep Residual Networks for Single Image Super-Resolution (Lim et al. 2017)."""
 
-from collections.abc import Callable
+from collections import OrderedDict
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from sr_experiments.models.layers.convolution import plain
+from sr_experiments.models.layers.normalisation import BatchNorm
 from sr_experiments.models.layers.upsampling import MeanShift, Upsampler
-from sr_experiments.models.network import Network
-
-Activation = Callable[[], nn.Module]
-Convolution = Callable[..., nn.Module]
+from sr_experiments.models.network import Activation, Convolution, Network
 
 
 class ResBlock(nn.Module):
     """Convolution, activation, convolution; scaled and added to the input (section 3.1).
 
-    ``(N, n_feats, h, w)`` -> the same shape. There is no normalisation.
+    ``(N, n_feats, h, w)`` -> the same shape. EDSR has neither normalisation nor dropout; with them
+    the convolutions keep their names.
     """
 
     def __init__(
-        self, n_feats: int, res_scale: float, activation: Activation, convolution: Convolution
+        self,
+        n_feats: int,
+        res_scale: float,
+        activation: Activation,
+        convolution: Convolution,
+        dropout: float = 0.0,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            convolution(n_feats, n_feats, 3), activation(), convolution(n_feats, n_feats, 3)
-        )
+        body: dict[str, nn.Module] = {"0": convolution(n_feats, n_feats, 3)}
+        if batch_norm:
+            body["norm0"] = BatchNorm(n_feats)
+        body["1"] = activation()
+        if dropout > 0:
+            body["dropout"] = nn.Dropout2d(dropout)
+        body["2"] = convolution(n_feats, n_feats, 3)
+        if batch_norm:
+            body["norm2"] = BatchNorm(n_feats)
+        self.body = nn.Sequential(OrderedDict(body))
         self.res_scale = res_scale
 
     def forward(self, features: Tensor) -> Tensor:
@@ -48,6 +60,8 @@ class EDSR(Network):
             interface is [0, 1] whatever this says.
         activation: factory of the blocks' activations.
         convolution: factory of the blocks' convolutions; head and tail stay ordinary.
+        dropout: share of the channels behind the blocks' activations that an update leaves out.
+        batch_norm: normalise behind each convolution of the blocks, as EDSR's ancestor did.
     """
 
     scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
@@ -62,16 +76,23 @@ class EDSR(Network):
         rgb_range: float = 255.0,
         activation: Activation = nn.ReLU,
         convolution: Convolution = plain,
+        dropout: float = 0.0,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__(scale)
         if n_resblocks < 1 or n_feats < 1:
             raise ValueError(f"n_resblocks={n_resblocks}, n_feats={n_feats}: at least 1 of each")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout={dropout}: in [0, 1)")
         self.n_resblocks, self.n_feats = n_resblocks, n_feats
         self.rgb_range = rgb_range
         self.sub_mean = MeanShift(rgb_range, -1)
         self.add_mean = MeanShift(rgb_range, +1)
         self.head = nn.Sequential(plain(3, n_feats, 3))
-        blocks = [ResBlock(n_feats, res_scale, activation, convolution) for _ in range(n_resblocks)]
+        blocks = [
+            ResBlock(n_feats, res_scale, activation, convolution, dropout, batch_norm)
+            for _ in range(n_resblocks)
+        ]
         self.body = nn.Sequential(*blocks, plain(n_feats, n_feats, 3))
         self.tail = nn.Sequential(Upsampler(scale, n_feats), plain(n_feats, 3, 3))
 

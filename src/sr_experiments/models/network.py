@@ -1,15 +1,26 @@
 """What every network of the suite declares, and the one way to apply it to a picture."""
 
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from sr_experiments.errors import UserError
-from sr_experiments.imaging.colour import demo_luma, round_to_uint8
-from sr_experiments.imaging.resize import downscale
+from sr_experiments.imaging.colour import (
+    demo_luma,
+    luma,
+    rgb_to_ycbcr,
+    round_to_uint8,
+    ycbcr_to_rgb,
+)
+from sr_experiments.imaging.resize import downscale, imresize
 
 Colour = Literal["rgb", "y", "each"]
+#: Makes an activation; called once for every place, so that none is shared.
+Activation = Callable[[], nn.Module]
+#: Makes a convolution from ``(in_channels, out_channels, kernel_size, *, bias=True)``.
+Convolution = Callable[..., nn.Module]
 
 
 class Network(nn.Module):
@@ -47,19 +58,60 @@ class Network(nn.Module):
         """Trainable values."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Pictures as the network sees them, low-resolution input and ground truth alike.
+
+        Args:
+            pictures: uint8 ``(N, 3, H, W)``.
+
+        Returns:
+            ``(N, C, H, W)`` in [0, 1] and the network's precision; for ``colour`` ``y`` the
+            unrounded studio-range luma / 255, otherwise the pictures / 255.
+        """
+        values = luma(pictures) if self.colour == "y" else pictures
+        return values.to(_dtype(self)).div(255)
+
+
+def refuse_below_one(**sizes: int) -> None:
+    """Refuse sizes of a network that are below 1.
+
+    Raises:
+        ValueError: naming all of them, as the config does.
+    """
+    if min(sizes.values()) < 1:
+        given = ", ".join(f"{name}={value}" for name, value in sizes.items())
+        raise ValueError(f"{given}: at least 1 of each")
+
+
+def refuse_even(kernels: Sequence[int]) -> None:
+    """Refuse kernels that have no middle, with which an image would not keep its size.
+
+    Raises:
+        ValueError: naming them.
+    """
+    if any(kernel < 1 or kernel % 2 == 0 for kernel in kernels):
+        raise ValueError(f"kernels={list(kernels)}: odd sizes are needed")
+
 
 @torch.no_grad()
 def upscale(network: Network, lr: Tensor) -> Tensor:
-    """Super-resolve pictures and round them as the field does.
+    """Super-resolve colour pictures and round them as the field does.
+
+    A luma network enlarges Y; Cb and Cr, to which the eye is less sensitive, are enlarged by
+    MATLAB's bicubic, as SRCNN's and VDSR's authors do.
 
     Args:
         network: in eval mode, on the pictures' device.
-        lr: uint8 ``(N, C, h, w)``; C as the network's ``colour`` says.
+        lr: uint8 ``(N, 3, h, w)``.
 
     Returns:
-        uint8 ``(N, C, scale * h, scale * w)``: clipped, rounded half away from zero.
+        uint8 ``(N, 3, scale * h, scale * w)``: clipped, rounded half away from zero.
     """
-    return _rounded(network, lr.to(_dtype(network)).div(255))
+    sr = _applied(network, network.encode(lr))
+    if network.colour == "y":
+        chroma = imresize(rgb_to_ycbcr(lr)[:, 1:], network.scale)
+        sr = ycbcr_to_rgb(torch.cat([sr.to(chroma.dtype), chroma], dim=1))
+    return round_to_uint8(sr)
 
 
 @torch.no_grad()
@@ -79,13 +131,14 @@ def upscale_luma(network: Network, hr: Tensor, grey: bool = False) -> Tensor:
         uint8 ``(N, 1, H, W)``.
     """
     lr = downscale(demo_luma(hr, grey).double().div(255), network.scale)
-    return _rounded(network, lr.to(_dtype(network)))
+    return round_to_uint8(_applied(network, lr.to(_dtype(network))))
 
 
-def _rounded(network: Network, lr: Tensor) -> Tensor:
+def _applied(network: Network, lr: Tensor) -> Tensor:
+    """``(N, C, h, w)`` in [0, 1] -> ``(N, C, scale * h, scale * w)``, 0 to 255 and beyond."""
     # Pictures are scored in the network's own precision, whatever it was trained in.
     with torch.autocast(lr.device.type, enabled=False):
-        return round_to_uint8(network(lr).mul(255))
+        return network(lr).mul(255)
 
 
 def _dtype(network: nn.Module) -> torch.dtype:

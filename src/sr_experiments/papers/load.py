@@ -9,26 +9,12 @@ from pydantic import ValidationError
 
 from sr_experiments.errors import UserError
 from sr_experiments.papers.schema import Location, Paper, contradictions
-
-
-def sweeps_folder() -> Path:
-    """The folder of papers: inside an installed package, else at the root of the repository.
-
-    Raises:
-        UserError: there is none.
-    """
-    package = Path(__file__).resolve().parents[1]
-    candidates = (package / "sweeps", package.parents[1] / "sweeps")
-    for folder in candidates:
-        if folder.is_dir():
-            return folder
-    looked = " nor ".join(str(folder) for folder in candidates)
-    raise UserError(f"no folder of papers: neither {looked} exists; reinstall the package")
+from sr_experiments.places import shipped
 
 
 def papers() -> list[str]:
     """Names of the papers at hand, sorted."""
-    return sorted(path.stem for path in sweeps_folder().glob("*.yaml"))
+    return sorted(path.stem for path in shipped("sweeps").glob("*.yaml"))
 
 
 def load_paper(name_or_path: str | Path) -> Paper:
@@ -43,7 +29,7 @@ def load_paper(name_or_path: str | Path) -> Paper:
         known = papers()
         if str(name_or_path) not in known:
             raise UserError(f"no paper is called '{name_or_path}'; choose {', '.join(known)}")
-        path = sweeps_folder() / f"{name_or_path}.yaml"
+        path = shipped("sweeps") / f"{name_or_path}.yaml"
     root, data = _read(path)
     try:
         paper = Paper.model_validate(data)

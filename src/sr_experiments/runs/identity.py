@@ -32,8 +32,11 @@ VOLATILE = (
     "trainer.progress",
 )
 #: Keys that reach a run through others: the model's own factories, the pictures' fingerprints,
-#: the parent's identity.
-INDIRECT = ("activation", "convolution", "data.train", "data.val", "benchmarks.sets", "start")
+#: the parent's identity, the hash of a file of weights.
+INDIRECT = (
+    *("activation", "convolution", "data.train", "data.val", "benchmarks.sets"),
+    *("start", "weights"),
+)
 #: All that matters where nothing is trained.
 UNTRAINED = ("scale", "model", "method", "data", "benchmarks")
 
@@ -48,7 +51,8 @@ def identity(
     Args:
         config: resolved, plain.
         pictures: role (``train``, ``val``, ``benchmark/NAME``) -> fingerprint of the files.
-        parents: role (``start``) -> identity of the run whose weights enter this one.
+        parents: role -> what weights enter this run: ``start``, another run's identity, or
+            ``weights``, the SHA-256 of a file.
     """
     content = {
         "format": _FORMAT,

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 
@@ -152,6 +153,23 @@ class FiniteLoss(Callback):
             f"the loss is not a finite number from update {update} on (rate {rate:g}){names}; "
             "lower training.lr or set clipping=norm"
         )
+
+
+class Draws(Callback):
+    """Makes what a network draws while training, dropout, a function of (seed, t, rank).
+
+    So a resumed run draws what the undisturbed one would have, as it does with its patches.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Seed PyTorch's generators."""
+        text = f"{self.seed}/{batch[2]}/{trainer.global_rank}"
+        torch.manual_seed(int.from_bytes(blake2b(text.encode(), digest_size=7).digest(), "big"))
 
 
 class LastCheckpoint(Checkpoint):

@@ -118,7 +118,8 @@ class Supervised(Scored):
     Args:
         network: to be trained.
         network_config: from which a checkpoint rebuilds it.
-        loss: of ``(sr, hr)``, both ``(N, 3, H, W)`` in [0, ``value_range``].
+        loss: of ``(sr, hr)``, both ``(N, C, H, W)`` in [0, ``value_range``]; C = 1, luma, for a
+            luma network.
         optimizer: factory, called with the parameters.
         schedule: of the learning rate.
         updates: optimiser steps of the whole training, for the schedule.
@@ -160,6 +161,6 @@ class Supervised(Scored):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch of uint8 patches."""
         lr, hr, _ = batch
-        sr = self.network(lr.to(torch.get_default_dtype()).div(255))
-        truth = hr.to(sr.dtype).mul(self.value_range / 255)
-        return self.loss(sr * self.value_range, truth)
+        sr = self.network(self.network.encode(lr))
+        truth = self.network.encode(hr)
+        return self.loss(sr * self.value_range, truth * self.value_range)

@@ -1,5 +1,7 @@
 """Sub-pixel upsampling and mean shift, laid out as EDSR's and RCAN's checkpoints name them."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -13,13 +15,22 @@ class Upsampler(nn.Sequential):
     """Convolution and pixel shuffle: x2 once, x3 once, x4 twice (Shi et al. 2016).
 
     ``(N, n_feats, h, w)`` -> ``(N, n_feats, scale * h, scale * w)``.
+
+    Args:
+        scale: 2, 3 or 4.
+        n_feats: channels.
+        activation: factory of what follows each shuffle (SRResNet); EDSR and RCAN have none.
     """
 
-    def __init__(self, scale: int, n_feats: int) -> None:
+    def __init__(
+        self, scale: int, n_feats: int, activation: Callable[[], nn.Module] | None = None
+    ) -> None:
         steps = {2: [2], 3: [3], 4: [2, 2]}[scale]
         layers: list[nn.Module] = []
         for step in steps:
             layers += [plain(n_feats, step * step * n_feats, 3), nn.PixelShuffle(step)]
+            if activation is not None:
+                layers.append(activation())
         super().__init__(*layers)
 
 

@@ -1,0 +1,37 @@
+"""Sums over the processes of a distributed training, for layers whose statistics span the batch."""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def distributed() -> bool:
+    """Whether several processes train together."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def joint_sum(value: Tensor) -> Tensor:
+    """The sum of every process's ``value``, of any shape; without processes, ``value`` itself.
+
+    Gradients flow to all of them: each process's share is asked for by every process's loss. With
+    the mean that ``DistributedDataParallel`` takes, the gradients are those of one process that
+    holds the joined batch, as in synchronised batch normalisation. It is a collective: all
+    processes must come here equally often, so layers call it while training only.
+    """
+    return _JointSum.apply(value) if distributed() else value
+
+
+class _JointSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.detach().clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total

@@ -1,0 +1,60 @@
+"""SRCNN: Image Super-Resolution Using Deep Convolutional Networks (Dong et al. 2014, 2016)."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from sr_experiments.imaging.resize import imresize
+from sr_experiments.models.layers.convolution import plain
+from sr_experiments.models.network import (
+    Activation,
+    Colour,
+    Convolution,
+    Network,
+    refuse_below_one,
+    refuse_even,
+)
+
+
+class SRCNN(Network):
+    """Three convolutions on bicubically enlarged luma: 9-1-5 (2014) and 9-5-5 (2016).
+
+    Patch extraction, non-linear mapping, reconstruction (section 3.1). The original cuts the
+    border of its training patches and replicates it when tested; here zeros keep the size in both.
+
+    Args:
+        scale: any factor; the input is enlarged by MATLAB's bicubic first.
+        kernels: sides of the three kernels, odd.
+        n1: channels of the first layer.
+        n2: channels of the second.
+        activation: factory of the two activations.
+        convolution: factory of the middle convolution; the first and the last stay ordinary.
+    """
+
+    colour: ClassVar[Colour] = "y"
+
+    def __init__(
+        self,
+        scale: int,
+        kernels: tuple[int, int, int] = (9, 1, 5),
+        n1: int = 64,
+        n2: int = 32,
+        activation: Activation = nn.ReLU,
+        convolution: Convolution = plain,
+    ) -> None:
+        super().__init__(scale)
+        refuse_below_one(n1=n1, n2=n2)
+        refuse_even(kernels)
+        self.kernels, self.n1, self.n2 = tuple(kernels), n1, n2
+        self.head = nn.Sequential(plain(1, n1, kernels[0]), activation())
+        self.body = nn.Sequential(convolution(n1, n2, kernels[1]), activation())
+        self.tail = plain(n2, 1, kernels[2])
+
+    @property
+    def size(self) -> str:
+        """Kernels and channels, as the paper writes both."""
+        return f"{'-'.join(map(str, self.kernels))} ({self.n1}-{self.n2})"
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """``(N, 1, h, w)`` in [0, 1] -> ``(N, 1, scale * h, scale * w)``, unclipped."""
+        return self.tail(self.body(self.head(imresize(lr, self.scale))))

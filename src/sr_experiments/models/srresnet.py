@@ -1,0 +1,87 @@
+"""SRResNet: SRGAN's generator by itself (Ledig et al. 2017), and EDSR's ancestor."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from sr_experiments.models.layers.convolution import plain
+from sr_experiments.models.layers.normalisation import BatchNorm
+from sr_experiments.models.layers.upsampling import Upsampler
+from sr_experiments.models.network import Activation, Convolution, Network, refuse_below_one
+
+
+class NormalisedBlock(nn.Module):
+    """Convolution, normalisation, activation, convolution, normalisation; added to the input.
+
+    ``(N, n_feats, h, w)`` -> the same shape.
+    """
+
+    def __init__(
+        self, n_feats: int, batch_norm: bool, activation: Activation, convolution: Convolution
+    ) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            convolution(n_feats, n_feats, 3),
+            *_norm(n_feats, batch_norm),
+            activation(),
+            convolution(n_feats, n_feats, 3),
+            *_norm(n_feats, batch_norm),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Add the block's residual to its input."""
+        return features + self.body(features)
+
+
+class SRResNet(Network):
+    """SRResNet; 16 blocks of 64 channels are the paper's network (section 2.1, figure 4).
+
+    The paper puts out [-1, 1]; here input and output are [0, 1].
+
+    Args:
+        scale: 2, 3 or 4; the paper's is 4.
+        n_resblocks: residual blocks.
+        n_feats: channels.
+        batch_norm: normalise behind each convolution of the body. EDSR is what came of leaving
+            it out.
+        activation: factory of all activations; PReLU in the paper.
+        convolution: factory of the blocks' convolutions; all others stay ordinary.
+    """
+
+    scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
+    scale_dependent: ClassVar[tuple[str, ...]] = ("tail.0.",)
+
+    def __init__(
+        self,
+        scale: int,
+        n_resblocks: int = 16,
+        n_feats: int = 64,
+        batch_norm: bool = True,
+        activation: Activation = nn.PReLU,
+        convolution: Convolution = plain,
+    ) -> None:
+        super().__init__(scale)
+        refuse_below_one(n_resblocks=n_resblocks, n_feats=n_feats)
+        self.n_resblocks, self.n_feats = n_resblocks, n_feats
+        self.head = nn.Sequential(plain(3, n_feats, 9), activation())
+        blocks = [
+            NormalisedBlock(n_feats, batch_norm, activation, convolution)
+            for _ in range(n_resblocks)
+        ]
+        closing = [plain(n_feats, n_feats, 3), *_norm(n_feats, batch_norm)]
+        self.body = nn.Sequential(*blocks, *closing)
+        self.tail = nn.Sequential(Upsampler(scale, n_feats, activation), plain(n_feats, 3, 9))
+
+    @property
+    def size(self) -> str:
+        """Blocks x channels."""
+        return f"{self.n_resblocks}x{self.n_feats}"
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """``(N, 3, h, w)`` in [0, 1] -> ``(N, 3, scale * h, scale * w)``, unclipped."""
+        features = self.head(lr)
+        return self.tail(features + self.body(features))
+
+
+def _norm(n_feats: int, wanted: bool) -> list[nn.Module]:
+    return [BatchNorm(n_feats)] if wanted else []

@@ -1,0 +1,173 @@
+"""What a run is, before anything is computed: its pictures, parents, identity and directory.
+
+Nothing here imports torch.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from sr_experiments.data.sources import Pictures, find_pictures, refuse_overlap
+from sr_experiments.errors import UserError
+from sr_experiments.runs.directory import RunDirectory, find, slug
+from sr_experiments.runs.identity import identity, is_trained
+from sr_experiments.settings import compose, plain, without_repeats
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is known of a run before anything is computed.
+
+    Attributes:
+        config: resolved, plain Python.
+        pictures: role (``train``, ``val``, ``benchmark/NAME``) -> its files.
+        directory: where the run is, or will be.
+        title: a few words for people.
+        start: the run whose weights this one begins with.
+        reference: the run this one is compared with.
+        weights: SHA-256 of the file of weights this run begins with, or scores.
+    """
+
+    config: Mapping[str, Any]
+    pictures: Mapping[str, Pictures]
+    directory: RunDirectory
+    title: str
+    start: "Plan | None" = None
+    reference: "Plan | None" = None
+    weights: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """64 hexadecimal digits."""
+        return self.directory.identity
+
+    @property
+    def runs(self) -> Path:
+        """Root of the run directories."""
+        return Path(self.config["paths"]["runs"])
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is anything to train."""
+        return is_trained(self.config)
+
+
+def plan(cfg: DictConfig, descendants: tuple[Mapping[str, Any], ...] = ()) -> Plan:
+    """Find a run's pictures, parents, identity and directory.
+
+    Args:
+        cfg: of the run.
+        descendants: configs of the runs that wait for this one, to notice a circle.
+
+    Raises:
+        UserError: missing pictures, or a run that is its own parent.
+    """
+    config = plain(cfg)
+    bare = {k: v for k, v in config.items() if k != "overrides"}
+    if bare in descendants:
+        raise UserError(f"start={config['start']}: this run would begin with its own weights")
+    line = (*descendants, bare)
+    trained = is_trained(config)
+    start = plan(_parent(cfg, config, "start"), line) if config["start"] and trained else None
+    reference = plan(_parent(cfg, config, "reference"), line) if _compared(config) else None
+    pictures = _pictures(config, trained)
+    weights = _weights(config)
+    parents = {"start": start.identity} if start else {}
+    parents |= {"weights": weights} if weights else {}
+    own = identity(config, {k: p.fingerprint for k, p in pictures.items()}, parents)
+    words = _words(config)
+    directory = find(Path(config["paths"]["runs"]), config["name"], slug(words), own)
+    return Plan(config, pictures, directory, " ".join(words), start, reference, weights)
+
+
+def _weights(config: Mapping[str, Any]) -> str | None:
+    """SHA-256 of the file of weights: its content counts, not its place."""
+    path, start = config["weights"], config["start"]
+    if path is None:
+        return None
+    if start:
+        raise UserError(f"weights={path}, start={start}: a run begins with one of them, not both")
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"weights={path}: cannot be read ({error.strerror})") from None
+
+
+def _parent(cfg: DictConfig, config: Mapping[str, Any], role: str) -> DictConfig:
+    wanted = config[role]
+    if not isinstance(wanted, dict):
+        raise UserError(f"{role}={wanted}: expected overrides as a mapping, such as {{scale:2}}")
+    changes = [f"{key}={_override(value)}" for key, value in wanted.items()]
+    inherited = [
+        o for o in cfg.overrides if re.split(r"[=.]", o.lstrip("+~"))[0] not in _NOT_INHERITED
+    ]
+    return compose(without_repeats([*inherited, *changes]))
+
+
+def _override(value: Any) -> str:
+    """A value in the words of Hydra's command line."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, list):
+        return f"[{','.join(map(_override, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{k}:{_override(v)}' for k, v in value.items())}}}"
+    if isinstance(value, str):  # quoted, so that "1" and "true" stay text
+        if re.fullmatch(r"[A-Za-z_][\w./@-]*", value) and value.lower() not in _NOT_TEXT:
+            return value
+        quoted = value.replace("\\'", "\\\\'").replace("'", "\\'")
+        return f"'{quoted}'"
+    return str(value)
+
+
+_NOT_TEXT = ("true", "false", "null", "nan", "inf")
+_NOT_INHERITED = ("start", "reference", "weights")
+
+
+def _compared(config: Mapping[str, Any]) -> bool:
+    # A run that trains nothing is a reference itself.
+    return bool(config["reference"]) and is_trained(config)
+
+
+def _pictures(config: Mapping[str, Any], trained: bool) -> dict[str, Pictures]:
+    paths, data = config["paths"], config["data"]
+    common: dict[str, Any] = {
+        "root": Path(paths["data"]),
+        "cache": Path(paths["cache"]),
+        "lr_from_disk": data["lr"] == "disk",
+        "scale": config["scale"],
+    }
+    found = {}
+    if trained:
+        for role in ("train", "val"):
+            source = data[role]
+            found[role] = find_pictures(source["source"], numbers=source["numbers"], **common)
+    for name in config["benchmarks"]["sets"]:
+        pictures = find_pictures(name, **common)
+        if f"benchmark/{pictures.name}" in found:
+            raise UserError(f"benchmarks.sets: {pictures.name} stands there twice")
+        found[f"benchmark/{pictures.name}"] = pictures
+        if trained and not data["allow_overlap"]:
+            refuse_overlap(found["train"], pictures)
+    return found
+
+
+def _words(config: Mapping[str, Any]) -> list[str]:
+    """The words that tell runs apart at a glance; the hash behind them does it exactly."""
+    words = config["words"]
+    parts = [words.get("model", "model"), f"x{config['scale']}"]
+    if not is_trained(config):
+        return parts
+    usual = {"convolution": "plain", "init": "default", "method": "supervised", "optimizer": "adam"}
+    usual |= {"scheduler": "multistep", "clipping": "none"}
+    if "activation" in config["model"]:
+        parts.append(words.get("activation", ""))
+    parts += [words[k] for k, word in usual.items() if words.get(k, word) != word]
+    return [*parts, words.get("budget", ""), f"s{config['seed']}"]
