@@ -31,7 +31,7 @@ test: $(READY) ## Lint, type check and test
 	$(VENV)/bin/ruff check src tests
 	$(VENV)/bin/ruff format --check src tests
 	$(VENV)/bin/mypy
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto --maxprocesses 4
 
 format: $(READY) ## Format the code
 	$(VENV)/bin/ruff check --fix src tests

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+# One thread a process, set before torch is imported: the tests run in several processes, and sums
+# come out the same on every machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

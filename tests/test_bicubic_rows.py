@@ -17,7 +17,6 @@ PUBLISHED = {
 
 def test_bicubic_rows_are_the_published_ones(research, cli, tmp_path, environment):
     environment["SR_DATA"] = str(research)
-    environment.pop("OMP_NUM_THREADS")
     result = cli("-m", "model=bicubic", "benchmarks=small", "scale=2,3,4", "logger=csv")
     assert result.returncode == 0, result.stderr
     seen = 0
