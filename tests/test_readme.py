@@ -68,6 +68,11 @@ def test_every_command_runs(there, cli):
             args += SMALL
         result = cli(*args, module=inner)
         assert result.returncode == 0, f"{command}\n{result.stderr}"
+        if "+experiment=activation_sweep" in args:
+            printed = {line.rstrip() for line in result.stdout.splitlines()}
+            shown = [line for line in README.splitlines() if re.match(r"x\d \w+ +published", line)]
+            assert len(shown) == 12
+            assert printed.issuperset(shown)
         ran += 1
     assert ran >= 10
 
