@@ -33,17 +33,26 @@ class History(Callback):
         self.rows: list[dict[str, float]] = []
         self.total: Tensor | None = None
         self.count = 0
+        self.rate = math.nan
 
     @property
     def columns(self) -> list[str]:
         """The header."""
         return ["epoch", "update", "lr", "train_loss", *(f"val_psnr_{p}" for p in PROTOCOLS)]
 
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the rate that this batch is learned at; behind it stands the next one's."""
+        self.rate = trainer.optimizers[0].param_groups[0]["lr"]
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the batch's loss."""
-        loss = _over_processes(outputs["loss"].detach().double(), "AVG")
+        # Lightning hands out the share of an accumulated step; the history keeps the loss itself.
+        loss = outputs["loss"].detach().double() * trainer.accumulate_grad_batches
+        loss = _over_processes(loss, "AVG")
         self.total = loss if self.total is None else self.total + loss
         self.count += 1
 
@@ -52,7 +61,7 @@ class History(Callback):
         row: dict[str, float] = {
             "epoch": trainer.current_epoch + 1,
             "update": trainer.global_step,
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "lr": self.rate,
             "train_loss": float(self.total) / self.count if self.total is not None else math.nan,
         }
         validated = (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0  # type: ignore[operator]
