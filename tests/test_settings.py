@@ -56,7 +56,7 @@ def mistake(*overrides):
         ("data.lr=disc", "data.lr=disc: no such choice; choose from make, disk"),
         ("trainer.precision=16", "trainer.precision=16: no such choice; choose from 32-true, "),
         ("clipping.algorithm=l2", "clipping.algorithm=l2: no such choice; choose from norm, value"),
-        ("+experiment=foo", "experiment=foo: no such choice; choose from activation_sweep"),
+        ("+experiment=foo", "experiment=foo: no such choice; choose from activation_by_model, "),
         ("hydra/launcher=slrum", "choose from basic, joblib, ray, slurm; did you mean slurm?"),
         ("budget.name=huge", "model.n_resblocks: no value for huge; there is one for smoke, "),
         # Wrong types.
