@@ -54,6 +54,14 @@ def test_mistakes_are_one_line_and_leave_nothing(args, said, cli, tmp_path):
     assert left_over(tmp_path) == []
 
 
+def test_a_run_refused_at_its_start_leaves_no_dashboard_either(cli, tmp_path):
+    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+    result = cli("budget=smoke", "logger=wandb", *two, "training.batch_size=3")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: training.batch_size=3: not a multiple")
+    assert left_over(tmp_path) == []
+
+
 def test_a_missing_data_root_shows_the_tree_it_wants_and_the_one_it_found(cli, tmp_path):
     (tmp_path / "data" / "holiday").mkdir(parents=True)
     text = fails(cli, "data=div2k")

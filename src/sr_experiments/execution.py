@@ -237,7 +237,6 @@ def _logger(plan: "Plan") -> Any:
     config = plan.config
     if not (config["logger"] or {}).get("_target_") or not plan.trained or rank() > 0:
         return None
-    plan.directory.path.mkdir(parents=True, exist_ok=True)
     return factories.build(config["logger"], "logger")(
         directory=plan.directory.path,
         identity=plan.identity,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sr_experiments.models.layers.convolution import plain
 from sr_experiments.models.layers.normalisation import BatchNorm
 from sr_experiments.models.layers.upsampling import MeanShift, Upsampler
-from sr_experiments.models.network import Activation, Convolution, Network
+from sr_experiments.models.network import Activation, Convolution, Network, refuse_below_one
 
 
 class ResBlock(nn.Module):
@@ -80,8 +80,7 @@ class EDSR(Network):
         batch_norm: bool = False,
     ) -> None:
         super().__init__(scale)
-        if n_resblocks < 1 or n_feats < 1:
-            raise ValueError(f"n_resblocks={n_resblocks}, n_feats={n_feats}: at least 1 of each")
+        refuse_below_one(n_resblocks=n_resblocks, n_feats=n_feats)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout}: in [0, 1)")
         self.n_resblocks, self.n_feats = n_resblocks, n_feats

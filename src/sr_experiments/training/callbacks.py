@@ -258,7 +258,7 @@ class Samples(Callback):
 
     Args:
         folder: where ``epoch_0010.png`` goes.
-        times: how often in the whole training, evenly spread; the last epoch is always there.
+        times: how often in the whole training, evenly spread over the epochs that are validated.
         side: of a crop in HR pixels.
     """
 
@@ -315,7 +315,7 @@ class Samples(Callback):
 
 
 def _over_processes(value: Tensor, what: Literal["AVG", "MAX"]) -> Tensor:
-    """The mean or maximum over all processes; they need not wait for one another to go on."""
+    """The mean or maximum over all processes, which all have to come here."""
     if not (dist.is_available() and dist.is_initialized()):
         return value
     value = value.clone()

@@ -18,8 +18,9 @@ class RunLogger(WandbLogger):
         self._wandb_init.pop("anonymous", None)
 
     def close(self, failed: bool) -> None:
-        """Finish the W&B run; the next one in this process starts afresh."""
-        self.experiment.finish(exit_code=1 if failed else 0)
+        """Finish the W&B run, if it has begun; the next one in this process starts afresh."""
+        if self._experiment is not None:  # asking for ``experiment`` would begin it, and write
+            self._experiment.finish(exit_code=1 if failed else 0)
 
 
 def wandb_logger(
