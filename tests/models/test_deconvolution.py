@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import multiprocessing, nn
 
 from sr_experiments import factories
+from sr_experiments.models.layers import products
 from sr_experiments.models.layers.deconvolution import Deconvolution, whiten
 from sr_experiments.settings import compose, plain
 from sr_experiments.training.checkpoints import load_weights, save_weights
@@ -141,6 +142,62 @@ def test_gradients_are_those_of_the_plain_formula():
         return torch.func.functional_call(small, {"weight": weight}, (x,))
 
     assert torch.autograd.gradcheck(call, (x, weight))
+
+
+def test_float32_gradients_by_the_fast_products_are_those_of_float64():
+    torch.manual_seed(0)
+    layer = Deconvolution(48, 5, 3, block=24)  # two blocks
+    assert len(layer.running_mean) >= products.SMALLEST, "or this is the slow way"
+    x = photograph_like(3, 48, 12, 9).requires_grad_()
+    probe = torch.randn(3, 5, 12, 9, dtype=torch.double)
+    wanted = torch.autograd.grad((reference(layer, x)[0] * probe).sum(), [x, layer.weight])
+    single = x.detach().float().requires_grad_()
+    loss = (layer(single) * probe.float()).sum()
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # as where the loop wraps the whole step
+        got = torch.autograd.grad(loss, [single, layer.weight])
+    for one, other in zip(got, wanted, strict=True):
+        torch.testing.assert_close(one, other.float(), rtol=1e-3, atol=1e-3 * float(other.std()))
+
+
+@pytest.mark.parametrize("side", [products.SMALLEST - 1, products.SMALLEST, 300])
+def test_both_ways_to_multiply_agree(side, monkeypatch):
+    torch.manual_seed(0)
+    left, right = torch.randn(70, side), torch.randn(side, 90)
+    patches, long = torch.randn(7, side, 130), torch.randn(2, side, 600)  # split unevenly
+    ways, convolve = [], F.conv1d
+    monkeypatch.setattr(F, "conv1d", lambda *a, **k: ways.append(1) or convolve(*a, **k))
+
+    def answers():
+        views = left.T.contiguous().T, right.T.contiguous().T  # as transposed as they come
+        batched = products.product(left, patches[:, :, :40])
+        return [
+            products.product(left, right),
+            products.product(*views),
+            batched,
+            products.gram(patches),
+            products.gram(long),
+        ]
+
+    def exactly():
+        a, b, p, q = left.double(), right.double(), patches.double(), long.double()
+        return [
+            a @ b,
+            a @ b,
+            a @ p[:, :, :40],
+            *(torch.einsum("bik,bjk->ij", v, v) for v in (p, q)),
+        ]
+
+    first, again, taken = answers(), answers(), bool(ways)
+    assert taken == (side >= products.SMALLEST and torch.backends.mkldnn.is_available())
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    ways.clear()
+    monkeypatch.setattr(products, "SMALLEST", 10**9)
+    plain = answers()
+    assert not ways
+    for one, other, exact in zip(first, plain, exactly(), strict=True):
+        assert one.shape == exact.shape
+        for found in (one, other):
+            assert float((found - exact).norm() / exact.norm()) < 1e-6
 
 
 def test_five_steps_are_far_from_the_inverse_root_and_twenty_are_not():

@@ -5,8 +5,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from sr_experiments.models.layers.processes import joint_sum
+from sr_experiments.models.layers.products import gram, product
 
 
 class Deconvolution(nn.Conv2d):
@@ -95,13 +97,8 @@ class Deconvolution(nn.Conv2d):
     def _statistics(self, input: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the patches of all blocks, channels slowest."""
         size = len(self.running_mean)
-        reach = self.kernel_size[0] // 2
-        patches = F.unfold(input, self.kernel_size, padding=reach, stride=self.sampling_stride)
-        rows = patches.unflatten(1, (-1, size)).transpose(2, 3).reshape(-1, size)
-        sums = joint_sum(torch.cat([rows.sum(0), rows.new_full((1,), len(rows))]))
-        mean, count = sums[:-1] / sums[-1], sums[-1].detach()
-        covariance = joint_sum(_Gram.apply(rows - mean)) / count
-        unit = torch.eye(size, dtype=rows.dtype, device=rows.device)
+        mean, covariance = _Statistics.apply(input, size, self.kernel_size[0], self.sampling_stride)
+        unit = torch.eye(size, dtype=covariance.dtype, device=covariance.device)
         return mean, covariance + self.eps * unit
 
     def _of_running(self) -> tuple[Tensor, Tensor]:
@@ -149,37 +146,71 @@ def whiten(rows: Tensor, covariance: Tensor, n_iter: int) -> tuple[Tensor, Tenso
     Returns:
         ``rows @ D`` ``(R, K)``, and D ``(K, K)`` detached.
     """
+    if n_iter < 1:
+        raise ValueError(f"n_iter={n_iter}: at least 1")
     norm = covariance.norm()
-    product = covariance / norm  # W
+    w = covariance / norm
     deconv: Tensor | None = None
     for step in range(n_iter):
-        rows = 1.5 * rows - 0.5 * rows @ product
+        rows = _Factor.apply(rows, w)
         with torch.no_grad():
-            if deconv is None:
-                deconv = -0.5 * product
-                deconv.diagonal().add_(1.5)
-            else:
-                deconv = torch.addmm(deconv, deconv, product, beta=1.5, alpha=-0.5)
+            factor = -0.5 * w  # T
+            factor.diagonal().add_(1.5)
+            deconv = factor if deconv is None else product(deconv, factor)
         if step + 1 < n_iter:
-            product = _Step.apply(product)
+            w = _Step.apply(w)
     root = norm.sqrt()
-    if deconv is None:
-        raise ValueError(f"n_iter={n_iter}: at least 1")
+    assert deconv is not None  # there is at least one step
     return rows / root, deconv / root.detach()
 
 
-class _Gram(torch.autograd.Function):
-    """``X'X``; its gradient in one product instead of two."""
+class _Statistics(torch.autograd.Function):
+    """Mean and covariance of an input's patches ``(N, C, h, w)``, over all processes.
+
+    The patches are unfolded once, centred in place and kept for the gradient. Centred patches sum
+    to zero over the processes, so that the covariance's gradient through the mean vanishes.
+    """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> Tensor:
-        ctx.save_for_backward(rows)
-        return rows.T @ rows
+    def forward(
+        ctx: Any, input: Tensor, size: int, side: int, stride: int
+    ) -> tuple[Tensor, Tensor]:
+        ctx.shape, ctx.folding = input.shape, {"padding": side // 2, "stride": stride}
+        ctx.side = side
+        # One (size, pixels) for each block of each picture.
+        patches = F.unfold(input, side, **ctx.folding).unflatten(1, (-1, size)).flatten(0, 1)
+        number = patches.new_full((1,), len(patches) * patches.shape[2])
+        sums = joint_sum(torch.cat([patches.sum((0, 2)), number]))
+        mean, ctx.count = sums[:-1] / sums[-1], sums[-1]
+        patches -= mean[:, None]
+        ctx.save_for_backward(patches)
+        return mean, joint_sum(gram(patches)) / ctx.count
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (rows,) = ctx.saved_tensors
-        return rows @ (gradients[0] + gradients[0].T)
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (patches,) = ctx.saved_tensors
+        of_mean, of_covariance = (joint_sum(g) / ctx.count for g in gradients)
+        of_patches = product(of_covariance + of_covariance.T, patches)
+        of_patches += of_mean[:, None]
+        columns = of_patches.view(ctx.shape[0], -1, patches.shape[2])
+        return F.fold(columns, ctx.shape[2:], ctx.side, **ctx.folding), None, None, None
+
+
+class _Factor(torch.autograd.Function):
+    """``rows (3 I - W) / 2`` of a symmetric W."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, w: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, w)
+        return 1.5 * rows - product(0.5 * rows, w)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        rows, w = ctx.saved_tensors
+        half = 0.5 * gradients[0]
+        return 1.5 * gradients[0] - product(half, w), -product(rows.T, half)
 
 
 class _Step(torch.autograd.Function):
@@ -191,17 +222,20 @@ class _Step(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, w: Tensor) -> Tensor:
         ctx.save_for_backward(w)
-        square = w @ w
-        return torch.addmm(2.25 * w - 1.5 * square, w, square, alpha=0.25)
+        square = product(w, w)
+        out = product(w, 0.25 * square)
+        return out.add_(w, alpha=2.25).add_(square, alpha=-1.5)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (w,) = ctx.saved_tensors
         g = (gradients[0] + gradients[0].T) / 2
-        gw = g @ w
+        gw = product(g, w)
+        quarter = 0.25 * w
         # Of W W: gW + Wg. Of W W W: gWW + WgW + WWg.
-        outer = torch.addmm(-1.5 * gw, gw, w, alpha=0.25)
-        return torch.addmm(2.25 * g + outer + outer.T, w, gw, alpha=0.25)
+        outer = product(gw, quarter).add_(gw, alpha=-1.5)
+        return product(quarter, gw).add_(g, alpha=2.25).add_(outer).add_(outer.T)
 
 
 def _exact(dtype: torch.dtype) -> torch.dtype:
