@@ -1,5 +1,6 @@
-"""Every experiment runs with ``-m`` alone at the smallest budget; a second time does nothing."""
+"""Every experiment runs with ``-m`` alone at the smallest budget."""
 
+import json
 import math
 
 import pytest
@@ -7,8 +8,26 @@ import pytest
 from sr_experiments.places import conf_dir
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
-#: How many runs each sweep is.
-JOBS = {"activation_by_model": 12, "activation_sweep": 8, "deconvolution_sweep": 4}
+#: How many runs each sweep is, and how many more are computed for it: parents and references.
+RUNS = {
+    "activation_by_model": (12, 1),
+    "activation_sweep": (8, 2),
+    "deconvolution_sweep": (4, 2),
+    "deconvolution_without_residual": (4, 1),
+    "distillation_by_teacher": (3, 4),
+    "distillation_sweep": (5, 2),
+    "platform_clipping": (4, 1),
+    "platform_initializer": (3, 1),
+    "platform_learning_rate": (4, 1),
+    "platform_methods": (2, 1),
+    "platform_optimizer": (4, 1),
+    "platform_regularization": (8, 1),
+    "platform_residual": (2, 1),
+    "srcnn_deconvolution_sweep": (2, 1),
+    "swa_by_model": (4, 5),
+    "swa_sweep": (3, 2),
+    "vdsr_scales": (3, 1),
+}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -16,17 +35,24 @@ def test_an_experiment_is_executed(name, cli, tmp_path):
     args = [f"+experiment={name}", "-m", "budget=smoke", "logger=csv", "trainer.progress=none"]
     result = cli(*args, "benchmarks.save_images=false")
     assert result.returncode == 0, result.stdout + result.stderr
-    count = JOBS[name]
+    count, others = RUNS[name]
     assert f"{count} runs: {count} computed, 0 already there, 0 failed" in result.stdout
-    finished = list(tmp_path.glob(f"runs/{name}/*/result.json"))
-    scales = {path.parent.name.split("-")[1] for path in finished}
-    assert len(finished) == count + len(scales), "and bicubic, the reference, once for each scale"
+    found = [json.loads(p.read_text()) for p in tmp_path.glob(f"runs/{name}/*/result.json")]
+    assert len(found) == count + others
     gains = [
         line.split("dB against")[0].split()[-1]
         for line in result.stdout.splitlines()
         if "dB against" in line
     ]
-    assert len(gains) == count
+    trained = [run for run in found if run["training"]]
+    compared = sum(len(kinds) for run in trained for kinds in run["means"].values())
+    assert len(gains) == (0 if name == "vdsr_scales" else compared)
     assert all(math.isfinite(float(gain)) for gain in gains)
+    if name not in ("swa_sweep", "distillation_sweep", "vdsr_scales"):
+        return
     again = cli(*args)
     assert f"{count} runs: 0 computed, {count} already there, 0 failed" in again.stdout
+
+
+def test_every_experiment_is_counted_here():
+    assert set(EXPERIMENTS) == set(RUNS)

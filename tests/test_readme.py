@@ -17,10 +17,10 @@ def commands() -> list[str]:
     """Every command line of the README's shell blocks, comments taken off."""
     found = []
     for block in re.findall(r"```(?:bash|console)\n(.*?)```", README, re.DOTALL):
-        lines = block.splitlines()
+        lines = re.sub(r"\\\n\s*", "", block).splitlines()
         if any(line.startswith("$ ") for line in lines):
             lines = [line[2:] for line in lines if line.startswith("$ ")]
-        found += [re.sub(r"\s+#.*", "", line) for line in lines if line.strip()]
+        found += [re.sub(r"\s+#.*", "", line) for line in lines if line.strip() and line[0] != "#"]
     return found
 
 

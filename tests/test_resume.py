@@ -33,13 +33,13 @@ def start(cwd: Path, environment: dict[str, str], *args: str) -> subprocess.Pope
 
 
 def only_run(runs: Path) -> Path:
-    (status,) = runs.glob("runs/*/status.json")
+    (status,) = runs.glob("runs/*-s0-*/status.json")  # a teacher has another seed
     return status.parent
 
 
 def kill_after_first_checkpoint(process: subprocess.Popen[str], runs: Path, delay: float) -> None:
     deadline = time.monotonic() + 120
-    while not list(runs.glob("runs/*/checkpoints/last.ckpt")):
+    while not list(runs.glob("runs/*-s0-*/checkpoints/last.ckpt")):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline, "no checkpoint in two minutes"
         time.sleep(0.01)
@@ -50,13 +50,19 @@ def kill_after_first_checkpoint(process: subprocess.Popen[str], runs: Path, dela
 
 # 7 falls into the middle of epochs, 20 on their last update: validation and the epoch's line in
 # history.csv come after that checkpoint and must come again.
-@pytest.mark.parametrize("every", [7, 20])
-def test_killed_anywhere_the_same_command_ends_bit_identical(every, tmp_path, environment):
+@pytest.mark.parametrize(
+    ("every", "words"),
+    [
+        (7, ["averaging=ema", "averaging.decay=0.9", "convolution=deconvolution"]),
+        (20, ["averaging=swa", "averaging.begin=0"]),
+        (7, ["model=vdsr", "training.scales=[2,3]", "method=fitnet", "teacher={seed: 1}"]),
+    ],
+)
+def test_killed_anywhere_the_same_command_ends_bit_identical(every, words, tmp_path, environment):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    undisturbed = start(tmp_path, environment | {"SR_RUNS": str(whole)})
-    victim = start(
-        tmp_path, environment | {"SR_RUNS": str(broken)}, f"training.checkpoint_every={every}"
-    )
+    often = [*words, f"training.checkpoint_every={every}"]
+    undisturbed = start(tmp_path, environment | {"SR_RUNS": str(whole)}, *words)
+    victim = start(tmp_path, environment | {"SR_RUNS": str(broken)}, *often)
     kill_after_first_checkpoint(victim, broken, random.uniform(0, 0.3))
     output, _ = undisturbed.communicate()
     assert undisturbed.returncode == 0, output
@@ -64,16 +70,17 @@ def test_killed_anywhere_the_same_command_ends_bit_identical(every, tmp_path, en
     directory = only_run(broken)
     status = json.loads((directory / "status.json").read_text())
     assert status["state"] == "running", "it was to be killed in the middle"
-    again = start(
-        tmp_path, environment | {"SR_RUNS": str(broken)}, f"training.checkpoint_every={every}"
-    )
+    again = start(tmp_path, environment | {"SR_RUNS": str(broken)}, *often)
     output, _ = again.communicate()
     assert again.returncode == 0, output
     assert "going on from its last checkpoint" in output
 
     reference = only_run(whole)
     assert directory.name == reference.name
-    for file in ("checkpoints/weights.safetensors", "scores.csv", "history.csv"):
+    files = ["checkpoints/weights.safetensors", "scores.csv", "history.csv"]
+    if "averaging" in words[0]:
+        files.append("checkpoints/weights-averaged.safetensors")
+    for file in files:
         assert (directory / file).read_bytes() == (reference / file).read_bytes(), file
 
 

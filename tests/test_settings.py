@@ -26,7 +26,7 @@ def mistake(*overrides):
     """The message that a user would read."""
     with pytest.raises(UserError) as caught:
         config = plain(compose(overrides))
-        for key in ("model", "optimizer", "scheduler", "method", "logger"):
+        for key in ("model", "optimizer", "scheduler", "method", "averaging", "logger"):
             factories.check(config[key], key)
     message = str(caught.value)
     assert "\n" not in message and len(message) < 400
@@ -106,6 +106,8 @@ def mistake(*overrides):
         ("seed=9223372036854775808", "seed=9223372036854775808: must be below 2**63"),
         ("trainer.threads=0", "trainer.threads=0: must be at least 1, or null"),
         ("trainer.devices=0", "trainer.devices=0: must be at least 1, or auto"),
+        ("averaging=[swa,ema]", "averaging: exactly one word is needed"),
+        ("training.scales=[3,4]", "training.scales=[3, 4], scale=2: the scale that is scored must"),
         ("clipping.value=0.1", "clipping.algorithm=None, clipping.value=0.1: both or neither"),
         ("benchmarks.sets=[]", "benchmarks.sets=[]: name at least one set to be scored on"),
         # Names that would leave their folder.
@@ -125,6 +127,12 @@ def test_an_unknown_word_lists_the_words_of_its_group(group):
 
 def test_clipping_values_below_zero():
     assert mistake("clipping=norm", "clipping.value=-1") == "clipping.value=-1.0: must be above 0"
+
+
+@pytest.mark.parametrize("begin", ["300", "-1", "1e9"])
+def test_averaging_begins_while_there_is_something_to_average(begin):
+    says = mistake("averaging=swa", f"averaging.begin={begin}")
+    assert says.startswith(f"averaging.begin={float(begin):g}: the training ends at epoch 300")
 
 
 def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path, monkeypatch):
@@ -159,7 +167,8 @@ def test_every_choice_says_what_it_is_and_composes(path):
         pytest.importorskip(f"hydra_plugins.hydra_{plugin}_launcher")
     sign = "+" if group == "experiment" else ""
     config = plain(compose([f"{sign}{group}={path.stem}", *NEEDS.get(path.stem, [])]))
-    for key in ("model", "optimizer", "scheduler", "method", "logger"):
+    config["method"].pop("teacher", None)  # replaced by a network
+    for key in ("model", "optimizer", "scheduler", "method", "averaging", "logger"):
         factories.check(config[key], key)
 
 

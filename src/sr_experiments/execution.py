@@ -18,13 +18,20 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from rich.console import Console
 
 from sr_experiments import factories
+from sr_experiments.assembly import (
+    build_averaging,
+    build_data,
+    build_module,
+    build_network,
+    prepare_teacher,
+)
 from sr_experiments.data.module import SuperResolutionData
 from sr_experiments.distributed import Team, rank, started_outside
 from sr_experiments.errors import UserError
-from sr_experiments.models.foreign import load_foreign
 from sr_experiments.models.network import Network
-from sr_experiments.models.transfer import Transfer, transfer
+from sr_experiments.models.transfer import Transfer
 from sr_experiments.runs.identity import flat, relevant
+from sr_experiments.training.averaging import WeightAveraging
 from sr_experiments.training.callbacks import (
     Draws,
     FiniteLoss,
@@ -34,7 +41,7 @@ from sr_experiments.training.callbacks import (
     SavePictures,
     WorldSize,
 )
-from sr_experiments.training.checkpoints import AtomicCheckpointIO, load_weights, save_weights
+from sr_experiments.training.checkpoints import AtomicCheckpointIO, save_weights
 from sr_experiments.training.clipping import AdjustableClipping
 from sr_experiments.training.module import Scored
 from sr_experiments.training.progress import TrainingProgress
@@ -55,11 +62,13 @@ def execute(plan: "Plan", console: Console) -> None:
     config, directory = plan.config, plan.directory
     _quiet()
     torch.manual_seed(config["seed"])
-    network, begun = _network(plan)
-    module = _module(plan, network)
-    data = _data(plan, progress=rank() == 0 and _wants_bar(config, console))
+    network, begun = build_network(plan)
+    module = build_module(plan, network)
+    averaging = build_averaging(plan)
+    data = build_data(plan, progress=rank() == 0 and _wants_bar(config, console))
     data.prepare_data()
     data.setup()
+    prepare_teacher(plan, module, data)
     resumes = directory.checkpoint.exists()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     _say(plan, network, begun, console, resumes)
@@ -67,7 +76,7 @@ def execute(plan: "Plan", console: Console) -> None:
     failed = True
     try:
         with Team(plan) as team:
-            trainer = _trainer(plan, network, console, [logger] if logger else [])
+            trainer = _trainer(plan, averaging, console, [logger] if logger else [])
             if trainer.is_global_zero:
                 directory.begin(config)
             if threads := team.gather(trainer.num_devices):
@@ -83,8 +92,10 @@ def execute(plan: "Plan", console: Console) -> None:
             seconds, updates = time.monotonic() - began, trainer.global_step
             trainer.test(module, datamodule=data, verbose=False)
         if trainer.is_global_zero:
-            if plan.trained:
-                save_weights(directory.weights, network.state_dict(), config["model"])
+            if plan.trained or plan.weights:
+                for weights, variant in module.variants().items():
+                    path = directory.weights_of(weights)
+                    save_weights(path, variant.state_dict(), config["model"])
             directory.write_scores(_score_rows(module, data))
             timing = {"seconds": seconds, "updates_timed": updates - first}
             directory.write_result(_result(plan, network, module, data, updates, timing))
@@ -96,63 +107,9 @@ def execute(plan: "Plan", console: Console) -> None:
             logger.close(failed)
 
 
-def _network(plan: "Plan") -> tuple[Network, Transfer | None]:
-    network = factories.build(plan.config["model"], "model")
-    if not isinstance(network, Network):
-        raise UserError(f"model._target_: {type(network).__name__} is not a Network of the suite")
-    if plan.trained and network.parameter_count == 0:
-        word = plan.config["words"].get("model", type(network).__name__)
-        raise UserError(f"model={word} has nothing to train: say method=none")
-    if plan.trained:
-        factories.build(plan.config["init"], "init")(network)
-    if plan.weights is not None:
-        load_foreign(plan.config["weights"], network)
-    if plan.start is None:
-        return network, None
-    state, _ = load_weights(plan.start.directory.weights)
-    return network, transfer(network, state)
-
-
-def _module(plan: "Plan", network: Network) -> Scored:
-    config = plan.config
-    if not plan.trained:
-        return Scored(network, config["model"])
-    training = config["training"]
-    given = {
-        "network": network,
-        "network_config": config["model"],
-        "optimizer": factories.build(config["optimizer"], "optimizer"),
-        "schedule": factories.build(config["scheduler"], "scheduler"),
-        "updates": training["epochs"] * training["updates_per_epoch"],
-        "recipe_epochs": training["recipe_epochs"],
-    }
-    module = factories.build(config["method"], "method")(**given)
-    if not isinstance(module, Scored):
-        raise UserError(f"method._target_: {type(module).__name__} is no training method")
-    return module
-
-
-def _data(plan: "Plan", progress: bool) -> SuperResolutionData:
-    config, training = plan.config, plan.config["training"]
-    pictures = plan.pictures
-    return SuperResolutionData(
-        pictures.get("train"),
-        pictures.get("val"),
-        [p for role, p in pictures.items() if role.startswith("benchmark/")],
-        scale=config["scale"],
-        cache=Path(config["paths"]["cache"]),
-        batch_size=training["batch_size"],
-        patch_size=training["patch_size"],
-        updates_per_epoch=training["updates_per_epoch"],
-        accumulate=training["accumulate"],
-        seed=config["seed"],
-        border=config["data"]["border"],
-        small=config["data"]["small"],
-        progress=progress,
-    )
-
-
-def _trainer(plan: "Plan", network: Network, console: Console, loggers: list[Any]) -> Trainer:
+def _trainer(
+    plan: "Plan", averaging: WeightAveraging | None, console: Console, loggers: list[Any]
+) -> Trainer:
     config, directory = plan.config, plan.directory
     where, training = config["trainer"], config["training"]
     callbacks: list[Callback] = []
@@ -160,14 +117,17 @@ def _trainer(plan: "Plan", network: Network, console: Console, loggers: list[Any
         callbacks.append(AdjustableClipping(config["clipping"]["value"]))
     if plan.trained:
         updates = training["epochs"] * training["updates_per_epoch"]
-        callbacks += [History(directory.history), FiniteLoss(), Draws(config["seed"])]
+        callbacks += [averaging] if averaging else []  # before what saves and what logs
+        kinds = ("raw", "averaged") if averaging else ("raw",)
+        callbacks += [History(directory.history, kinds), FiniteLoss(), Draws(config["seed"])]
         callbacks += [Samples(directory.path / "samples")]
         if where["progress"] != "none":
             bar = _wants_bar(config, console)
             callbacks.append(TrainingProgress(plan.title, updates, console, bar))
         callbacks.append(LastCheckpoint(directory.checkpoint, training["checkpoint_every"]))
     if config["benchmarks"]["save_images"]:
-        callbacks.append(SavePictures(directory.path / "images"))
+        # Once a sweep is enough: what its runs are compared with keeps the ground truth.
+        callbacks.append(SavePictures(directory.path / "images", truth=not plan.trained))
     # Outside SLURM and torchrun the suite starts the processes itself, in an allocation of one task
     # as well, where Lightning would train alone without a word.
     plugins: list[Any] = [
@@ -285,6 +245,7 @@ def _result(
             "precision": config["trainer"]["precision"],
             **timing,
             "start": plan.start.directory.path.name if plan.start else None,
+            "teacher": plan.teacher.directory.path.name if plan.teacher else None,
         }
     return {
         "identity": plan.identity,
@@ -337,6 +298,9 @@ def _say(
     console.print(text, highlight=False, soft_wrap=True)
     if plan.weights is not None and not resumes:
         text = f"  weights of {plan.config['weights']} (SHA-256 {plan.weights[:12]})"
+        console.print(text, highlight=False, soft_wrap=True)
+    if plan.teacher is not None:
+        text = f"  learns from {plan.teacher.title}"
         console.print(text, highlight=False, soft_wrap=True)
     if begun is not None and plan.start is not None and not resumes:
         text = f"  begins with {plan.start.title}: {begun}"

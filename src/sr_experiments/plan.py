@@ -30,6 +30,7 @@ class Plan:
         directory: where the run is, or will be.
         title: a few words for people.
         start: the run whose weights this one begins with.
+        teacher: the run whose network this one learns from.
         reference: the run this one is compared with.
         weights: SHA-256 of the file of weights this run begins with, or scores.
     """
@@ -41,6 +42,7 @@ class Plan:
     start: "Plan | None" = None
     reference: "Plan | None" = None
     weights: str | None = None
+    teacher: "Plan | None" = None
 
     @property
     def identity(self) -> str:
@@ -71,22 +73,65 @@ def plan(cfg: DictConfig, descendants: tuple[Mapping[str, Any], ...] = ()) -> Pl
     config = plain(cfg)
     bare = {k: v for k, v in config.items() if k != "overrides"}
     if bare in descendants:
-        raise UserError(f"start={config['start']}: this run would begin with its own weights")
+        roles = ", ".join(f"{role}={config[role]}" for role in ("start", "teacher", "reference"))
+        raise UserError(f"{roles}: one of these parents is this very run")
     line = (*descendants, bare)
     trained = is_trained(config)
-    start = plan(_parent(cfg, config, "start"), line) if config["start"] and trained else None
-    reference = plan(_parent(cfg, config, "reference"), line) if _compared(config) else None
-    pictures = _pictures(config, trained)
-    weights = _weights(config)
+    start = _start(cfg, config, line)
+    teacher = _teacher(cfg, config, line)
+    reference = plan(parent_config(cfg, config, "reference"), line) if is_compared(config) else None
+    pictures = find_all(config, trained)
+    weights = weights_of(config)
     parents = {"start": start.identity} if start else {}
+    parents |= {"teacher": teacher.identity} if teacher else {}
     parents |= {"weights": weights} if weights else {}
     own = identity(config, {k: p.fingerprint for k, p in pictures.items()}, parents)
     words = _words(config)
     directory = find(Path(config["paths"]["runs"]), config["name"], slug(words), own)
-    return Plan(config, pictures, directory, " ".join(words), start, reference, weights)
+    title = " ".join(words)
+    return Plan(config, pictures, directory, title, start, reference, weights, teacher)
 
 
-def _weights(config: Mapping[str, Any]) -> str | None:
+def _start(
+    cfg: DictConfig, config: Mapping[str, Any], line: tuple[Mapping[str, Any], ...]
+) -> Plan | None:
+    """The run to begin with; one that trains nothing scores another's weights by it."""
+    if not config["start"]:
+        if config["start_optimizer"] and is_trained(config):
+            raise UserError("start_optimizer=true: needs a run to begin with, start={...}")
+        return None
+    start = plan(parent_config(cfg, config, "start"), line)
+    if start.trained:
+        return start
+    if is_trained(config):
+        raise UserError(f"start={config['start']}: that run trains nothing to begin with")
+    return None  # bicubic in a sweep whose networks begin with others
+
+
+def _teacher(
+    cfg: DictConfig, config: Mapping[str, Any], line: tuple[Mapping[str, Any], ...]
+) -> Plan | None:
+    """The run to learn from, where the method has a place for one."""
+    if "teacher" not in (config["method"] or {}):
+        return None
+    word = config["words"].get("method", "method")
+    if not config["teacher"]:
+        raise UserError(
+            f"method={word}: needs a teacher; say teacher={{model:edsr}}, or any overrides that "
+            "make a run to learn from"
+        )
+    teacher = plan(parent_config(cfg, config, "teacher", "method=supervised"), line)
+    if not (teacher.trained or teacher.weights):
+        raise UserError(f"teacher={config['teacher']}: that run has no trained weights")
+    if teacher.config["scale"] != config["scale"]:
+        raise UserError(
+            f"teacher={config['teacher']}: enlarges by {teacher.config['scale']} and its student "
+            f"by {config['scale']}; they need the same scale"
+        )
+    return teacher
+
+
+def weights_of(config: Mapping[str, Any]) -> str | None:
     """SHA-256 of the file of weights: its content counts, not its place."""
     path, start = config["weights"], config["start"]
     if path is None:
@@ -100,14 +145,30 @@ def _weights(config: Mapping[str, Any]) -> str | None:
         raise UserError(f"weights={path}: cannot be read ({error.strerror})") from None
 
 
-def _parent(cfg: DictConfig, config: Mapping[str, Any], role: str) -> DictConfig:
+def parent_config(cfg: DictConfig, config: Mapping[str, Any], role: str, *usual: str) -> DictConfig:
+    """The config of a run's parent.
+
+    Args:
+        cfg: of the run.
+        config: the same, resolved.
+        role: the key that says what differs, such as ``start``.
+        usual: overrides that hold unless that key says otherwise.
+
+    Raises:
+        UserError: the key is no mapping of overrides, or they make no config.
+    """
     wanted = config[role]
     if not isinstance(wanted, dict):
         raise UserError(f"{role}={wanted}: expected overrides as a mapping, such as {{scale:2}}")
-    changes = [f"{key}={_override(value)}" for key, value in wanted.items()]
-    inherited = [
-        o for o in cfg.overrides if re.split(r"[=.]", o.lstrip("+~"))[0] not in _NOT_INHERITED
-    ]
+    changes = [*usual, *(f"{key}={_override(value)}" for key, value in wanted.items())]
+    # Another word of a group comes with its own keys: what was said of the old one's stays behind.
+    chosen = dict(change.split("=", 1) for change in changes)
+    renewed = {k for k, word in chosen.items() if config["words"].get(k, word) != word}
+    inherited = []
+    for override in cfg.overrides:
+        key, dot, _ = override.split("=")[0].lstrip("+~").partition(".")
+        if key not in _NOT_INHERITED and not (dot and key in renewed):
+            inherited.append(override)
     return compose(without_repeats([*inherited, *changes]))
 
 
@@ -128,15 +189,21 @@ def _override(value: Any) -> str:
 
 
 _NOT_TEXT = ("true", "false", "null", "nan", "inf")
-_NOT_INHERITED = ("start", "reference", "weights")
+_NOT_INHERITED = ("start", "start_optimizer", "teacher", "reference", "weights")
 
 
-def _compared(config: Mapping[str, Any]) -> bool:
+def is_compared(config: Mapping[str, Any]) -> bool:
+    """Whether a run is set beside its reference."""
     # A run that trains nothing is a reference itself.
     return bool(config["reference"]) and is_trained(config)
 
 
-def _pictures(config: Mapping[str, Any], trained: bool) -> dict[str, Pictures]:
+def find_all(config: Mapping[str, Any], trained: bool) -> dict[str, Pictures]:
+    """Role -> the pictures of a run.
+
+    Raises:
+        UserError: some are not there, or are trained and tested on.
+    """
     paths, data = config["paths"], config["data"]
     common: dict[str, Any] = {
         "root": Path(paths["data"]),
@@ -149,6 +216,11 @@ def _pictures(config: Mapping[str, Any], trained: bool) -> dict[str, Pictures]:
         for role in ("train", "val"):
             source = data[role]
             found[role] = find_pictures(source["source"], numbers=source["numbers"], **common)
+        source = data["train"]
+        for scale in further_scales(config):
+            found[f"train/x{scale}"] = find_pictures(
+                source["source"], numbers=source["numbers"], **common | {"scale": scale}
+            )
     for name in config["benchmarks"]["sets"]:
         pictures = find_pictures(name, **common)
         if f"benchmark/{pictures.name}" in found:
@@ -159,6 +231,11 @@ def _pictures(config: Mapping[str, Any], trained: bool) -> dict[str, Pictures]:
     return found
 
 
+def further_scales(config: Mapping[str, Any]) -> list[int]:
+    """The scales beside its own that a run trains on."""
+    return [scale for scale in config["training"]["scales"] or () if scale != config["scale"]]
+
+
 def _words(config: Mapping[str, Any]) -> list[str]:
     """The words that tell runs apart at a glance; the hash behind them does it exactly."""
     words = config["words"]
@@ -166,7 +243,7 @@ def _words(config: Mapping[str, Any]) -> list[str]:
     if not is_trained(config):
         return parts
     usual = {"convolution": "plain", "init": "default", "method": "supervised", "optimizer": "adam"}
-    usual |= {"scheduler": "multistep", "clipping": "none"}
+    usual |= {"scheduler": "multistep", "clipping": "none", "averaging": "none"}
     if "activation" in config["model"]:
         parts.append(words.get("activation", ""))
     parts += [words[k] for k, word in usual.items() if words.get(k, word) != word]

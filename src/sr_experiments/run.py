@@ -66,7 +66,7 @@ def assist(task: distributed.Task) -> None:
 def _carry_out(plan: Plan, console: Console) -> Outcome:
     if plan.directory.is_finished():
         return Outcome("skipped", plan.directory.path, 0.0)
-    for parent in (plan.reference, plan.start):
+    for parent in (plan.reference, plan.start, plan.teacher):
         if parent is not None:
             _carry_out(parent, console)
 

@@ -36,6 +36,7 @@ class Training:
     """How long and on what a network is trained; filled in by the budget."""
 
     epochs: int = MISSING
+    scales: list[int] | None = None
     updates_per_epoch: int = MISSING
     recipe_epochs: float = MISSING
     batch_size: int = MISSING
@@ -113,6 +114,8 @@ class Settings:
     seed: int = MISSING
     paths: Paths = field(default_factory=Paths)
     start: Any = None
+    start_optimizer: bool = MISSING
+    teacher: Any = None
     weights: str | None = None
     reference: Any = None
     data: Data = field(default_factory=Data)
@@ -124,6 +127,7 @@ class Settings:
     optimizer: Any = None
     scheduler: Any = None
     clipping: Clipping = field(default_factory=Clipping)
+    averaging: Any = None
     model: Any = None
     training: Training = field(default_factory=Training)
     budget: Budget = field(default_factory=Budget)
@@ -154,6 +158,7 @@ WORDS = (
     "optimizer",
     "scheduler",
     "clipping",
+    "averaging",
     "data",
     "benchmarks",
     "budget",
@@ -167,7 +172,8 @@ def register() -> None:
 
 
 def _by(word: Any, table: DictConfig) -> Any:
-    """``${by:${budget.name},{quick: 4, paper: 32}}``: the entry of a small table."""
+    """``${by:${budget.name},{quick: 4, paper: 32}}``: the entry of a small table; null is none."""
+    word = "none" if word is None else word
     if word not in table:
         raise UserError(f"no value for {word}; there is one for {', '.join(map(str, table))}")
     return table[word]
@@ -285,6 +291,22 @@ def check_choices(cfg: DictConfig) -> None:
         if not cfg[key]:
             raise UserError(f"{key}: has no value; give one as {key}=...")
     _check_clipping(cfg.clipping.algorithm, cfg.clipping.value)
+    _check_averaging(cfg)
+    scales = cfg.training.scales
+    if scales is not None and (cfg.scale not in scales or min(scales) < 1):
+        raise UserError(
+            f"training.scales={list(scales)}, scale={cfg.scale}: the scale that is scored must be "
+            "one of those that are trained on, and all above 0"
+        )
+
+
+def _check_averaging(cfg: DictConfig) -> None:
+    begin, end = OmegaConf.select(cfg, "averaging.begin"), cfg.training.recipe_epochs
+    if isinstance(begin, int | float) and not 0 <= begin < end:
+        raise UserError(
+            f"averaging.begin={begin:g}: the training ends at epoch {end:g} of its recipe "
+            "(training.recipe_epochs), so nothing would be averaged; begin before, from 0 on"
+        )
 
 
 def _check_clipping(algorithm: str | None, value: float | None) -> None:

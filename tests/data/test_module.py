@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from sr_experiments.data.catalogue import EMBEDDED, embedded
 from sr_experiments.data.module import SuperResolutionData
@@ -172,3 +173,26 @@ def test_two_pictures_of_one_name_are_refused(find, tmp_path):
         write_png(folder / name, np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(UserError, match=r"a\.bmp and a\.png have the same name"):
         find(str(folder))
+
+
+def test_several_scales_take_turns_by_chance_alone(find, tmp_path):
+    def stream(scale, also, seed=0):
+        data = SuperResolutionData(
+            find("embedded/train"), None, [], scale=scale, cache=tmp_path / "cache", batch_size=4,
+            patch_size=8, seed=seed, also={s: find("embedded/train") for s in also},
+        )  # fmt: skip
+        data.setup()
+        return data.stream
+
+    def scales(stream):
+        return [b.hr.shape[-1] // b.lr.shape[-1] for b in map(stream.batch, range(60))]
+
+    mixed, alone = stream(2, [3, 4]), {s: stream(s, []) for s in (2, 3, 4)}
+    drawn = scales(mixed)
+    assert scales(stream(2, [3, 4])) == drawn != scales(stream(2, [3, 4], seed=1))
+    assert all(10 < drawn.count(s) < 30 for s in (2, 3, 4))
+    for t in range(8):  # each batch is the one that a training on its scale alone would see
+        one, same = mixed.batch(t), alone[drawn[t]].batch(t)
+        assert torch.equal(one.lr, same.lr) and torch.equal(one.hr, same.hr)
+        halves = [mixed.batch(t, rank, 2).hr for rank in range(2)]
+        assert torch.equal(torch.cat(halves), one.hr), "all processes take the same scale"

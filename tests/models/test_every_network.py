@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from sr_experiments import factories
+from sr_experiments.data.module import Batch
 from sr_experiments.errors import UserError
 from sr_experiments.imaging.resize import downscale
 from sr_experiments.models.network import upscale
@@ -62,12 +63,12 @@ def test_it_trains_and_is_rebuilt_from_its_file(tmp_path, model, scale, activati
     used = sum(isinstance(part, kind) for part in network.modules())
     assert used >= network_places(network), "each place has an activation of its own"
 
-    before = module.training_step((lr, hr, 0), 0)
+    before = module.training_step(Batch(lr, hr, 0), 0)
     before.backward()
     idle = [k for k, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert idle == []
     torch.optim.Adam(network.parameters(), lr=1e-4).step()
-    assert module.training_step((lr, hr, 0), 0).item() < before.item()
+    assert module.training_step(Batch(lr, hr, 0), 0).item() < before.item()
 
     save_weights(tmp_path / "w.safetensors", network.state_dict(), config)
     state, described = load_weights(tmp_path / "w.safetensors")
@@ -157,7 +158,7 @@ def losses(model):
     lr, hr = pictures(network.scale)
     trace = []
     for t in range(20):
-        loss = module.training_step((lr, hr, t), t)
+        loss = module.training_step(Batch(lr, hr, t), t)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

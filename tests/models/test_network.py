@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from sr_experiments.data.module import Batch
 from sr_experiments.imaging.colour import luma, rgb_to_ycbcr, ycbcr_to_rgb
 from sr_experiments.imaging.resize import imresize
 from sr_experiments.models.bicubic import Bicubic
@@ -56,7 +57,7 @@ def test_luma_goes_through_the_network_and_chroma_through_bicubic(scale):
 def test_a_luma_network_learns_and_is_scored_on_luma():
     lr, hr = picture(6, 5), picture(12, 10, seed=1)
     network = LumaBicubic(2)
-    loss = Supervised(network).training_step((lr, hr, 0), 0)
+    loss = Supervised(network).training_step(Batch(lr, hr, 0), 0)
     wanted = (imresize(luma(lr), 2) - luma(hr)).abs().mean()
     torch.testing.assert_close(loss.detach(), wanted)
     assert network.seen.shape == (2, 1, 6, 5) and loss.requires_grad
@@ -65,6 +66,6 @@ def test_a_luma_network_learns_and_is_scored_on_luma():
 
 def test_an_rgb_network_learns_on_rgb():
     lr, hr = picture(6, 5), picture(12, 10, seed=1)
-    loss = Supervised(Bicubic(2)).training_step((lr, hr, 0), 0)
+    loss = Supervised(Bicubic(2)).training_step(Batch(lr, hr, 0), 0)
     wanted = (imresize(lr.double(), 2) - hr.double()).abs().mean()
     torch.testing.assert_close(loss, wanted)

@@ -20,6 +20,7 @@ SAME = {
     "paths.report": "/nowhere",
     "paths.cache": None,  # a folder of the test's own
     "reference": "{model:bicubic}",
+    "teacher": "{seed:7}",  # the method has no place for one
     "data.allow_overlap": "true",
     "benchmarks.save_images": "false",
     "training.checkpoint_every": "7",
@@ -46,10 +47,12 @@ OTHER = {
     "optimizer.betas": "[0.8,0.999]",
     "scheduler.milestones": "[100]",
     "trainer.precision": "64-true",
+    "training.scales": "[2,3]",
+    "averaging._target_": "some.other.thing",
 }
 #: Keys whose other values need other surroundings; they have tests of their own below.
 APART = {"data.lr", "data.train.numbers", "data.val.numbers", "budget.name"}
-APART |= {"clipping.algorithm", "clipping.value", "weights"}
+APART |= {"clipping.algorithm", "clipping.value", "weights", "start_optimizer"}
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +118,7 @@ def test_clipping_counts():
 
 def test_the_name_of_a_budget_is_mere_words():
     quick = plan(compose([])).config
-    keys = [f"training.{k}={v}" for k, v in quick["training"].items()]
+    keys = [f"training.{k}={v}" for k, v in quick["training"].items() if v is not None]
     keys += [f"model.{k}={quick['model'][k]}" for k in ("n_resblocks", "n_feats", "res_scale")]
     assert identity("budget=smoke", *keys) == identity()
     assert identity("budget.name=study", *keys) == identity()
@@ -154,6 +157,46 @@ def test_the_parent_counts_with_all_that_makes_it():
     assert plan(compose(["scale=4", "seed=1", "start={scale:2}"])).start.identity == identity(
         "seed=1"
     )
+
+
+def test_a_teacher_counts_where_the_method_has_a_place_for_one():
+    found = [identity("method=fakd", f"teacher={{seed:{seed}}}") for seed in (7, 8)]
+    found += [identity("method=contrastive_l1", "teacher={seed:7}")]
+    assert len({identity(), *found}) == 4
+    learns = plan(compose(["method=fakd", "teacher={seed:7}"]))
+    assert learns.teacher.identity == identity("seed=7"), "a teacher is trained on ground truth"
+
+
+def test_the_optimiser_of_a_parent_counts():
+    start = "start={seed:7}"
+    assert identity(start) != identity(start, "start_optimizer=true")
+
+
+def test_a_parent_in_other_words_does_not_inherit_what_was_said_of_these():
+    words = ["method=contrastive_l1", "method.cached=true", "averaging=swa", "averaging.begin=7"]
+    child = plan(compose([*words, "teacher={averaging: none}", "model.n_feats=8"]))
+    assert child.teacher.identity == identity("model.n_feats=8")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["method=fakd"], r"method=fakd: needs a teacher; say teacher=\{model:edsr\}"),
+        (
+            ["method=fakd", "teacher={scale: 3}"],
+            r"teacher=\{'scale': 3\}: enlarges by 3 and its student by 2; they need the same scale",
+        ),
+        (
+            ["method=fakd", "teacher={model: bicubic, method: none}"],
+            "teacher=.*: that run has no trained weights",
+        ),
+        (["start_optimizer=true"], "start_optimizer=true: needs a run to begin with"),
+        (["start={method: none}"], "start=.*: that run trains nothing to begin with"),
+    ],
+)
+def test_parents_that_cannot_be_are_refused(words, says):
+    with pytest.raises(UserError, match=says):
+        identity(*words)
 
 
 def test_overrides_of_a_parent_reach_it_as_they_are():

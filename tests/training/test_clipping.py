@@ -8,6 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 
+from sr_experiments.data.module import Batch
 from sr_experiments.errors import UserError
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.training.clipping import AdjustableClipping
@@ -48,7 +49,7 @@ def batches(count):
     def picture(n):
         return torch.randint(0, 256, (2, 3, n, n), dtype=torch.uint8, generator=generator)
 
-    return [(picture(6), picture(12), t) for t in range(count)]
+    return [Batch(picture(6), picture(12), t) for t in range(count)]
 
 
 class Loader:
@@ -104,7 +105,7 @@ def test_each_step_is_the_papers_rule(accumulate):
     given, early = batches(UPDATES * accumulate), []
     for update, rate in enumerate(RATES):
         parts = []
-        for lr, hr, _ in given[update * accumulate : (update + 1) * accumulate]:
+        for lr, hr, *_ in given[update * accumulate : (update + 1) * accumulate]:
             loss = (network(lr / 255) * 255 - hr).abs().mean()
             parts.append(torch.autograd.grad(loss, weights))
         with torch.no_grad():

@@ -14,6 +14,7 @@ from sr_experiments.run import run
 from sr_experiments.settings import compose, plain
 from sr_experiments.training.checkpoints import load_weights
 from sr_experiments.training.module import Supervised
+from sr_experiments.training.optimizers import take_moments
 
 
 def optimizer_of(*words):
@@ -195,3 +196,21 @@ def test_words_of_all_groups_go_together_in_a_sweep(cli, tmp_path):
     assert done.returncode == 0, done.stderr
     states = [json.loads(p.read_text())["state"] for p in tmp_path.glob("runs/*/*/status.json")]
     assert states == ["finished"] * 4
+
+
+def test_moments_are_taken_over_and_rates_are_not():
+    def updates(parameter, optimizer, count):
+        for t in range(count):
+            parameter.grad = torch.sin(parameter.detach() * (t + 1))
+            optimizer.step()
+
+    one = nn.Parameter(torch.linspace(-1, 1, 7))
+    first = torch.optim.Adam([one], lr=0.1)
+    updates(one, first, 5)
+    other = nn.Parameter(one.detach().clone())
+    second = torch.optim.Adam([other], lr=0.03)
+    take_moments(second, first.state_dict()["state"])
+    first.param_groups[0]["lr"] = 0.03
+    updates(one, first, 3)
+    updates(other, second, 3)
+    assert torch.equal(one, other) and second.param_groups[0]["lr"] == 0.03

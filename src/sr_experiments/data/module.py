@@ -1,15 +1,16 @@
 """The LightningDataModule: patches to train on, whole pictures to look at."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
-from sr_experiments.data.patches import CropSampler, cut
+from sr_experiments.data.patches import Crops, CropSampler, cut, gather, pick
 from sr_experiments.data.sources import Pictures
 from sr_experiments.data.store import ImageStore, Pairs, open_pairs
 from sr_experiments.errors import UserError
@@ -17,8 +18,22 @@ from sr_experiments.imaging.resize import Border
 
 log = logging.getLogger(__name__)
 
-#: ``(lr, hr, t)``: uint8 patches and the number of their batch.
-Batch = tuple[Tensor, Tensor, int]
+
+class Batch(NamedTuple):
+    """Patches to learn from.
+
+    Attributes:
+        lr, hr: uint8 ``(B, 3, p, p)`` and ``(B, 3, s p, s p)``.
+        number: of the batch, from 0 at the beginning of the training.
+        guide: a teacher's pictures cut like ``hr``, where they were made beforehand.
+    """
+
+    lr: Tensor
+    hr: Tensor
+    number: int
+    guide: Tensor | None = None
+
+
 #: ``(lr, hr, index)``: one whole uint8 picture ``(3, h, w)``, its truth, its place in the set.
 Picture = tuple[Tensor, Tensor, int]
 
@@ -30,20 +45,28 @@ class PatchStream(IterableDataset[Batch]):
     of an epoch goes on with the very batch that was next.
     """
 
-    def __init__(self, module: "SuperResolutionData", pairs: Pairs) -> None:
+    def __init__(self, module: "SuperResolutionData", pairs: Sequence[Pairs]) -> None:
         self.module = module
-        self.pairs = pairs
-        self.sampler = CropSampler(
-            pairs.lr.heights, pairs.lr.widths, module.patch_size, module.batch_size, module.seed
-        )
+        self.pairs = tuple(pairs)
+        size, count, seed = module.patch_size, module.batch_size, module.seed
+        self.samplers = [
+            CropSampler(one.lr.heights, one.lr.widths, size, count, seed) for one in self.pairs
+        ]
 
     def __len__(self) -> int:
         return self.module.batches_per_epoch
 
+    def crops(self, t: int, rank: int = 0, world: int = 1) -> tuple[Pairs, Crops]:
+        """Where this process's share of batch ``t`` is cut; of several scales one, by chance."""
+        which = pick(self.module.seed, t, len(self.pairs))
+        return self.pairs[which], self.samplers[which](t, rank, world)
+
     def batch(self, t: int, rank: int = 0, world: int = 1) -> Batch:
         """This process's share of batch ``t``."""
-        lr, hr = cut(self.pairs, self.sampler(t, rank, world), self.module.patch_size)
-        return lr, hr, t
+        pairs, crops = self.crops(t, rank, world)
+        size, guides = self.module.patch_size, self.module.guides
+        guide = gather(guides, crops, pairs.scale * size, pairs.scale) if guides else None
+        return Batch(*cut(pairs, crops, size), t, guide)
 
     def __iter__(self) -> Iterator[Batch]:
         trainer = self.module.trainer
@@ -102,6 +125,11 @@ class SuperResolutionData(LightningDataModule):
         border: of the bicubic that makes low-resolution pictures.
         small: ``refuse`` pictures smaller than a patch, or ``skip`` them.
         progress: show a bar while decoding.
+        also: further scales to train on, each with the pictures for it. Each batch is then of one
+            of the scales, all equally likely.
+
+    Attributes:
+        guides: a teacher's pictures of ``train_pairs``, in its order, if they are to be cut too.
     """
 
     def __init__(
@@ -120,8 +148,11 @@ class SuperResolutionData(LightningDataModule):
         border: Border = "mirror",
         small: str = "refuse",
         progress: bool = False,
+        also: Mapping[int, Pictures] | None = None,
     ) -> None:
         super().__init__()
+        self.also = dict(also or {})
+        self.guides: ImageStore | None = None
         self.train_pictures, self.val_pictures = train, val
         self.benchmark_pictures = tuple(benchmarks)
         self.scale, self.cache, self.border = scale, cache, border
@@ -138,6 +169,8 @@ class SuperResolutionData(LightningDataModule):
         for pictures in (self.train_pictures, self.val_pictures, *self.benchmark_pictures):
             if pictures is not None:
                 self._open(pictures)
+        for scale, pictures in self.also.items():
+            self._open(pictures, scale)
 
     def setup(self, stage: str | None = None) -> None:
         """Open the decoded pictures (every process)."""
@@ -145,7 +178,8 @@ class SuperResolutionData(LightningDataModule):
             return
         if self.train_pictures is not None:
             self.train_pairs = self._large_enough(self._open(self.train_pictures))
-            self.stream = PatchStream(self, self.train_pairs)
+            others = [self._large_enough(self._open(p, scale)) for scale, p in self.also.items()]
+            self.stream = PatchStream(self, [self.train_pairs, *others])
         if self.val_pictures is not None:
             self.val_pairs = self._open(self.val_pictures)
         self.benchmarks = [self._open(pictures) for pictures in self.benchmark_pictures]
@@ -164,9 +198,9 @@ class SuperResolutionData(LightningDataModule):
         """Whole benchmark pictures, one loader a set, shared out among the processes."""
         return [self._whole(pairs) for pairs in self.benchmarks]
 
-    def _open(self, pictures: Pictures) -> Pairs:
+    def _open(self, pictures: Pictures, scale: int | None = None) -> Pairs:
         return open_pairs(
-            pictures, self.scale, self.cache, border=self.border, progress=self.progress
+            pictures, scale or self.scale, self.cache, border=self.border, progress=self.progress
         )
 
     def _whole(self, pairs: Pairs) -> DataLoader[Picture]:
@@ -187,7 +221,7 @@ class SuperResolutionData(LightningDataModule):
         if not small:
             return pairs
         names = ", ".join(pairs.hr.names[i] for i in small[:5]) + (" ..." if len(small) > 5 else "")
-        side = self.patch_size * self.scale
+        side = self.patch_size * pairs.scale
         if self.small == "refuse" or len(small) == len(pairs):
             raise UserError(
                 f"{pairs.name}: {len(small)} of {len(pairs)} pictures are smaller than the "

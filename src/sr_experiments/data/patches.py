@@ -14,7 +14,7 @@ from torch import Tensor
 from sr_experiments.data.store import ImageStore, Pairs
 from sr_experiments.errors import UserError
 
-_CROPS, _ORDER = 0, 1  # two independent streams of the same seed
+_CROPS, _ORDER, _SCALE = 0, 1, 2  # independent streams of the same seed
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class CropSampler:
                 f"training.batch_size={self.batch_size}: not a multiple of the {world} processes"
             )
         size = self.batch_size
-        bits = self._bits(_CROPS, t, 5 * size).reshape(5, size)
+        bits = _bits(self.seed, _CROPS, t, 5 * size).reshape(5, size)
         image = self._pictures(t * size, size)
         share = slice(rank * size // world, (rank + 1) * size // world)
         columns = (
@@ -84,12 +84,6 @@ class CropSampler:
         )
         return Crops(*(torch.from_numpy(np.ascontiguousarray(c[share])) for c in columns))
 
-    def _bits(self, stream: int, counter: int, count: int) -> np.ndarray:
-        generator = np.random.Philox(
-            key=np.array([self.seed, stream], np.uint64), counter=[0, counter, 0, 0]
-        )
-        return generator.random_raw(count)
-
     def _pictures(self, first: int, count: int) -> np.ndarray:
         """Pictures of the running numbers ``first`` to ``first + count``."""
         number = np.arange(first, first + count)
@@ -98,11 +92,23 @@ class CropSampler:
         for p in np.unique(passes):
             if p not in self._passes:
                 self._passes = {k: v for k, v in self._passes.items() if k == p - 1}
-                keys = self._bits(_ORDER, int(p), len(self.rows))
+                keys = _bits(self.seed, _ORDER, int(p), len(self.rows))
                 self._passes[int(p)] = np.argsort(keys, kind="stable")
             mine = passes == p
             out[mine] = self._passes[int(p)][places[mine]]
         return out
+
+
+def pick(seed: int, t: int, count: int) -> int:
+    """One of ``count`` for batch ``t``, all equally likely, the same in every process."""
+    return 0 if count == 1 else int(_below(_bits(seed, _SCALE, t, 1), np.array([count]))[0])
+
+
+def _bits(seed: int, stream: int, counter: int, count: int) -> np.ndarray:
+    generator = np.random.Philox(
+        key=np.array([seed, stream], np.uint64), counter=[0, counter, 0, 0]
+    )
+    return generator.random_raw(count)
 
 
 def _below(bits: np.ndarray, bound: np.ndarray) -> np.ndarray:

@@ -126,6 +126,34 @@ def open_pairs(
     return Pairs(pictures.name, scale, hr, lr)
 
 
+def open_made(
+    pairs: Pairs,
+    key: str,
+    cache: Path,
+    make: Callable[[Tensor], Tensor],
+    *,
+    doing: str,
+    progress: bool = False,
+) -> ImageStore:
+    """Pictures that are made of a set's low-resolution ones, or those that an earlier run made.
+
+    Args:
+        pairs: whose low-resolution pictures.
+        key: everything that the pictures depend on, in words of the caller's.
+        cache: folder of the stores.
+        make: uint8 ``(3, h, w)`` -> uint8 ``(3, H, W)``; called one picture after the other.
+        doing: a few words for the bar.
+        progress: show a bar.
+    """
+
+    def images() -> Iterator[np.ndarray]:
+        for index in range(len(pairs)):
+            yield make(pairs.lr[index]).permute(1, 2, 0).contiguous().cpu().numpy()
+
+    paths = [Path(name) for name in pairs.hr.names]
+    return _open(cache, key, paths, images, doing, progress)
+
+
 def _read(path: Path) -> np.ndarray:
     return read_image(path, keep_grey=True)
 

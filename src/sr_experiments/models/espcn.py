@@ -51,6 +51,11 @@ class ESPCN(Network):
         """Kernels and channels."""
         return f"5-3-3 ({self.n1}-{self.n2})"
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The two hidden layers, each with its activation."""
+        return "head", "body"
+
     def forward(self, lr: Tensor) -> Tensor:
         """``(N, 1, h, w)`` in [0, 1] -> ``(N, 1, scale * h, scale * w)``, unclipped."""
         return self.tail(self.body(self.head(lr)))

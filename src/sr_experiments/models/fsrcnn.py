@@ -59,6 +59,11 @@ class FSRCNN(Network):
         """The paper's (d, s, m)."""
         return f"{self.d}-{self.s}-{self.m}"
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The hidden layers, each with its activation."""
+        return ("head", "shrink", *(f"mapping.{i}" for i in range(self.m)), "expand")
+
     def forward(self, lr: Tensor) -> Tensor:
         """``(N, 1, h, w)`` in [0, 1] -> ``(N, 1, scale * h, scale * w)``, unclipped."""
         features = self.shrink(self.head(lr))

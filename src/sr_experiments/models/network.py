@@ -1,6 +1,7 @@
 """What every network of the suite declares, and the one way to apply it to a picture."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar, Literal
 
 import torch
@@ -34,11 +35,13 @@ class Network(nn.Module):
         colour: ``rgb`` (C = 3), ``y`` (C = 1, luma / 255), or ``each`` (any C, channel by channel).
         scales: the factors that the architecture can do; empty means any.
         scale_dependent: how the names of those tensors begin that another scale may not have.
+        any_scale: no tensor depends on the scale: one network may learn and serve several.
     """
 
     colour: ClassVar[Colour] = "rgb"
     scales: ClassVar[tuple[int, ...]] = ()
     scale_dependent: ClassVar[tuple[str, ...]] = ()
+    any_scale: ClassVar[bool] = False
     scale: int
 
     def __init__(self, scale: int) -> None:
@@ -48,10 +51,29 @@ class Network(nn.Module):
             raise UserError(f"scale={scale}: {type(self).__name__} can do {can}")
         self.scale = scale
 
+    @contextmanager
+    def at(self, scale: int) -> Iterator[None]:
+        """Serve another factor for a while; only with ``any_scale``."""
+        if scale != self.scale and not self.any_scale:
+            raise UserError(f"scale={scale}: {type(self).__name__} was built for {self.scale}")
+        own, self.scale = self.scale, scale
+        try:
+            yield
+        finally:
+            self.scale = own
+
     @property
     def size(self) -> str:
         """The words by which a paper names the size, such as ``32x256``; empty if it has none."""
         return ""
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Layers on the main path, by name and in order, whose outputs are features to learn from.
+
+        Empty if the network has none.
+        """
+        return ()
 
     @property
     def parameter_count(self) -> int:

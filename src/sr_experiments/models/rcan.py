@@ -121,6 +121,11 @@ class RCAN(Network):
         """Groups x blocks x channels."""
         return f"{self.n_resgroups}x{self.n_resblocks}x{self.n_feats}"
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The groups; the last one with the convolution that closes the body."""
+        return (*(f"body.{i}" for i in range(self.n_resgroups - 1)), "body")
+
     def forward(self, lr: Tensor) -> Tensor:
         """``(N, 3, h, w)`` in [0, 1] -> ``(N, 3, scale * h, scale * w)``, unclipped."""
         features = self.head(self.sub_mean(lr * self.rgb_range))

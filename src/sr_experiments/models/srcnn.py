@@ -32,6 +32,7 @@ class SRCNN(Network):
     """
 
     colour: ClassVar[Colour] = "y"
+    any_scale: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -54,6 +55,11 @@ class SRCNN(Network):
     def size(self) -> str:
         """Kernels and channels, as the paper writes both."""
         return f"{'-'.join(map(str, self.kernels))} ({self.n1}-{self.n2})"
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The two hidden layers, each with its activation."""
+        return "head", "body"
 
     def forward(self, lr: Tensor) -> Tensor:
         """``(N, 1, h, w)`` in [0, 1] -> ``(N, 1, scale * h, scale * w)``, unclipped."""

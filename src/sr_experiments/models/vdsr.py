@@ -35,6 +35,7 @@ class VDSR(Network):
     """
 
     colour: ClassVar[Colour] = "y"
+    any_scale: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -63,6 +64,11 @@ class VDSR(Network):
     def size(self) -> str:
         """Layers x channels."""
         return f"{self.n_layers}x{self.n_feats}"
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The inner layers, each with its activation."""
+        return tuple(f"body.{i}" for i in range(self.n_layers - 2))
 
     def forward(self, lr: Tensor) -> Tensor:
         """``(N, 1, h, w)`` in [0, 1] -> ``(N, 1, scale * h, scale * w)``, unclipped."""

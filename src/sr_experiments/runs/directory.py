@@ -42,7 +42,12 @@ class RunDirectory:
     @property
     def weights(self) -> Path:
         """The trained network."""
-        return self.path / "checkpoints" / "weights.safetensors"
+        return self.weights_of("raw")
+
+    def weights_of(self, kind: str) -> Path:
+        """One kind of the trained network's weights: ``raw``, or ``averaged``."""
+        name = "weights" if kind == "raw" else f"weights-{kind}"
+        return self.path / "checkpoints" / f"{name}.safetensors"
 
     @property
     def history(self) -> Path:

@@ -35,7 +35,7 @@ VOLATILE = (
 #: the parent's identity, the hash of a file of weights.
 INDIRECT = (
     *("activation", "convolution", "data.train", "data.val", "benchmarks.sets"),
-    *("start", "weights"),
+    *("start", "teacher", "method.teacher", "weights"),
 )
 #: All that matters where nothing is trained.
 UNTRAINED = ("scale", "model", "method", "data", "benchmarks")
@@ -51,8 +51,8 @@ def identity(
     Args:
         config: resolved, plain.
         pictures: role (``train``, ``val``, ``benchmark/NAME``) -> fingerprint of the files.
-        parents: role -> what weights enter this run: ``start``, another run's identity, or
-            ``weights``, the SHA-256 of a file.
+        parents: role -> what weights enter this run: ``start`` and ``teacher``, other runs'
+            identities, and ``weights``, the SHA-256 of a file.
     """
     content = {
         "format": _FORMAT,

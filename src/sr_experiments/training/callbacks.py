@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
@@ -26,10 +27,14 @@ class History(Callback):
 
     The losses of the epoch under way and the lines so far are part of the checkpoint. Losses stay
     on the device; they are read once an epoch.
+
+    Args:
+        path: of the file.
+        weights: the kinds that are scored; all but ``raw`` stand in the columns' names.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, weights: Sequence[str] = ("raw",)) -> None:
+        self.path, self.weights = path, tuple(weights)
         self.rows: list[dict[str, float]] = []
         self.total: Tensor | None = None
         self.count = 0
@@ -38,7 +43,8 @@ class History(Callback):
     @property
     def columns(self) -> list[str]:
         """The header."""
-        return ["epoch", "update", "lr", "train_loss", *(f"val_psnr_{p}" for p in PROTOCOLS)]
+        scores = [_score_column(p, w) for w in self.weights for p in PROTOCOLS]
+        return ["epoch", "update", "lr", "train_loss", *scores]
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -67,7 +73,11 @@ class History(Callback):
         validated = (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0  # type: ignore[operator]
         if validated and isinstance(pl_module, Scored):
             for entry in pl_module.means.values():
-                row |= {f"val_psnr_{p}": score.psnr for p, score in entry["raw"].items()}
+                row |= {
+                    _score_column(protocol, weights): score.psnr
+                    for weights, scores in entry.items()
+                    for protocol, score in scores.items()
+                }
         self.rows.append(row)
         self.total, self.count = None, 0
         if trainer.is_global_zero:
@@ -120,7 +130,7 @@ class FiniteLoss(Callback):
     ) -> None:
         """Remember the loss; look at the remembered ones when it is time."""
         self.losses.append(outputs["loss"].detach())
-        self.batches.append(batch[2])
+        self.batches.append(batch.number)
         if len(self.losses) >= self.every:
             self.look(trainer)
 
@@ -154,8 +164,8 @@ class FiniteLoss(Callback):
         names = ""
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, SuperResolutionData) and data.stream is not None:
-            images = data.stream.sampler(t).image
-            pictures = sorted({data.stream.pairs.hr.names[i] for i in images.tolist()})
+            pairs, crops = data.stream.crops(t)
+            pictures = sorted({pairs.hr.names[i] for i in crops.image.tolist()})
             names = f"; its batch was cut from {', '.join(pictures[:8])}"
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         raise UserError(
@@ -177,7 +187,7 @@ class Draws(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Seed PyTorch's generators."""
-        text = f"{self.seed}/{batch[2]}/{trainer.global_rank}"
+        text = f"{self.seed}/{batch.number}/{trainer.global_rank}"
         torch.manual_seed(int.from_bytes(blake2b(text.encode(), digest_size=7).digest(), "big"))
 
 
@@ -229,10 +239,15 @@ class WorldSize(Callback):
 
 
 class SavePictures(Callback):
-    """Keeps upscaled pictures as PNG: ``folder/data set/picture.png``."""
+    """Keeps upscaled pictures as PNG: ``folder/data set/picture.png``.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        folder: of the run's pictures.
+        truth: keep the ground truth too, as ``picture_hr.png``.
+    """
+
+    def __init__(self, folder: Path, truth: bool = False) -> None:
+        self.folder, self.truth = folder, truth
 
     def on_test_batch_end(
         self,
@@ -247,10 +262,12 @@ class SavePictures(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         pairs = data.benchmarks[dataloader_idx]
         name = pairs.hr.names[batch[2]]
-        for weights, sr in outputs.items():
-            suffix = "" if weights == "raw" else f"_{weights}"
+        pictures = {"" if kind == "raw" else f"_{kind}": sr for kind, sr in outputs.items()}
+        if self.truth and outputs:
+            pictures["_hr"] = batch[1]
+        for suffix, picture in pictures.items():
             path = self.folder / pairs.name / f"{name}{suffix}.png"
-            write_png(path, sr.permute(1, 2, 0).cpu().numpy())
+            write_png(path, picture.permute(1, 2, 0).cpu().numpy())
 
 
 class Samples(Callback):
@@ -312,6 +329,10 @@ class Samples(Callback):
         step = max(1, epochs // self.times)
         epoch = trainer.current_epoch + 1
         return epoch == epochs or epoch % step == 0
+
+
+def _score_column(protocol: str, weights: str) -> str:
+    return f"val_psnr_{protocol}" + ("" if weights == "raw" else f"_{weights}")
 
 
 def _over_processes(value: Tensor, what: Literal["AVG", "MAX"]) -> Tensor:

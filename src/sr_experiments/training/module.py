@@ -14,6 +14,7 @@ from sr_experiments.errors import UserError
 from sr_experiments.metrics.protocols import Score
 from sr_experiments.metrics.scores import Scores, Table
 from sr_experiments.models.network import Network, upscale, upscale_luma
+from sr_experiments.training.optimizers import take_moments
 from sr_experiments.training.schedules import Constant, Schedule, scheduler
 
 #: dataset -> weights -> its scores.
@@ -34,13 +35,21 @@ class Scored(LightningModule):
         super().__init__()
         self.network = network
         self.network_config = dict(network_config or {})
+        #: Networks that are scored beside it, by the name of their weights; no part of this module.
+        self.others: dict[str, Network] = {}
         self.book: ScoreBook = {}
         self.means: Means = {}
         self.tables: dict[str, dict[str, Table]] = {}
 
     def variants(self) -> dict[str, Network]:
         """The networks that are scored, by the name of their weights."""
-        return {"raw": self.network}
+        return {"raw": self.network, **self.others}
+
+    @staticmethod
+    def see(network: Network, lr: Tensor, scale: int | None = None) -> Tensor:
+        """The unclipped answer of a network, ``(N, C, s h, s w)`` in [0, 1], to uint8 pictures."""
+        with network.at(scale or network.scale):
+            return network(network.encode(lr))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what rebuilds the network."""
@@ -125,6 +134,10 @@ class Supervised(Scored):
         updates: optimiser steps of the whole training, for the schedule.
         recipe_epochs: the length that the schedule is written in.
         value_range: largest pixel value the loss sees; EDSR's recipe counts to 255.
+
+    Attributes:
+        moments: what another training's optimiser had gathered (Adam's moments), to go on with; its
+            rates are not taken over.
     """
 
     def __init__(
@@ -144,14 +157,20 @@ class Supervised(Scored):
         self.schedule = schedule if schedule is not None else Constant()
         self.updates, self.recipe_epochs = updates, recipe_epochs
         self.value_range = value_range
+        self.moments: Mapping[int, Mapping[str, Any]] | None = None
+
+    def trained(self) -> list[nn.Parameter]:
+        """What the optimiser changes."""
+        return [p for p in self.network.parameters() if p.requires_grad]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser, and its schedule stepped once an update."""
-        trained = [p for p in self.network.parameters() if p.requires_grad]
         try:
-            optimizer = self.optimizer_factory(trained)
+            optimizer = self.optimizer_factory(self.trained())
         except ValueError as error:  # a negative rate, a beta of 1
             raise UserError(f"optimizer: {error}") from error
+        if self.moments is not None:
+            take_moments(optimizer, self.moments)
         rate = scheduler(optimizer, self.schedule, self.updates, self.recipe_epochs)
         return {
             "optimizer": optimizer,
@@ -160,7 +179,11 @@ class Supervised(Scored):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch of uint8 patches."""
-        lr, hr, _ = batch
-        sr = self.network(self.network.encode(lr))
-        truth = self.network.encode(hr)
+        sr = self.see(self.network, batch.lr, scale_of(batch))
+        truth = self.network.encode(batch.hr)
         return self.loss(sr * self.value_range, truth * self.value_range)
+
+
+def scale_of(batch: Batch) -> int:
+    """The factor between a batch's two sides."""
+    return batch.hr.shape[-1] // batch.lr.shape[-1]

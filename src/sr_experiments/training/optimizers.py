@@ -1,9 +1,13 @@
-"""Optimisers that PyTorch has not, as factories called with a network's parameters."""
+"""Optimisers that PyTorch has not, and how one goes on where another stopped."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from sr_experiments.errors import UserError
 
 
 def slower_last_layer(
@@ -32,3 +36,34 @@ def slower_last_layer(
     made = optimizer([group for group in groups if group["params"]])
     made.param_groups[-1]["lr"] *= factor
     return made
+
+
+def take_moments(optimizer: Optimizer, moments: Mapping[int, Mapping[str, Any]]) -> None:
+    """Give a fresh optimiser what another one of its kind has gathered about the same parameters.
+
+    Rates and other settings stay its own.
+
+    Args:
+        optimizer: freshly made.
+        moments: the ``state`` of the other's ``state_dict``.
+
+    Raises:
+        UserError: the two have other parameters, or are of different kinds.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    shapes = [p.shape for p in parameters]
+    fits = set(moments) == set(range(len(shapes))) and all(
+        value.dim() == 0 or value.shape == shapes[index]
+        for index, kept in moments.items()
+        for value in kept.values()
+        if isinstance(value, Tensor)
+    )
+    if not fits:
+        raise UserError(
+            "start_optimizer=true: the parent's optimiser has gathered nothing that fits these "
+            "parameters; say start_optimizer=false"
+        )
+    own = optimizer.state_dict()
+    optimizer.load_state_dict(
+        {"state": deepcopy(dict(moments)), "param_groups": own["param_groups"]}
+    )

@@ -14,11 +14,20 @@ Schedule = Callable[[int, int, float], float]
 
 
 class Constant:
-    """The rate never changes."""
+    """The rate never changes.
+
+    Args:
+        factor: on the rate that the optimiser names, above 0.
+    """
+
+    def __init__(self, factor: float = 1.0) -> None:
+        if not factor > 0:
+            raise ValueError(f"factor={factor}: must be above 0")
+        self.factor = factor
 
     def __call__(self, update: int, updates: int, recipe_epochs: float) -> float:
-        """1, whatever is asked."""
-        return 1.0
+        """The factor, whatever is asked."""
+        return self.factor
 
 
 class MultiStep:
