@@ -1,4 +1,4 @@
-"""``python -m sr_experiments.report``: the tables of the papers beside ours.
+"""``python -m sr_experiments.report``: the papers' tables and claims beside our runs.
 
 Needs no torch: a report opens on a laptop from copied run folders.
 """
@@ -6,7 +6,10 @@ Needs no torch: a report opens on a laptop from copied run folders.
 import argparse
 from pathlib import Path
 
-DESCRIPTION = "Set finished runs beside a paper's published tables."
+DESCRIPTION = (
+    "Set finished runs beside the papers: verdicts on claims, tables, figures, pictures, cost. "
+    "Writes index.html (one page that opens offline) and, for each paper, Markdown, CSV and LaTeX."
+)
 EPILOG = """examples:
   python -m sr_experiments.report
   python -m sr_experiments.report activation --runs runs --out report --budget quick
@@ -14,7 +17,7 @@ EPILOG = """examples:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the tables and write them as Markdown and HTML.
+    """Print verdicts and tables, and write the page, Markdown, CSV and LaTeX.
 
     Returns:
         0, or 2 after a mistake of the user's, which is told in one line on stderr.
@@ -34,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("report"), help="where to write (default: %(default)s)"
     )
-    parser.add_argument("--budget", help="only the tables of this budget")
+    parser.add_argument("--budget", help="only runs of this budget (and bicubic)")
     arguments = parser.parse_args(argv)
 
     # Only now: --help should not wait for them.

@@ -1,7 +1,7 @@
 """Folders of runs with known scores, written as the runner writes them."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,11 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
         updates: int = 1500,
         ended: str = "2026-01-02T10:00:00",
         bicubic: bool = False,
+        experiment: str = "activation_sweep",
+        network: str = "EDSR",
+        averaged: Scores | None = None,
+        also: Sequence[str] = (),
+        history: Sequence[tuple[int, int, float, float | None]] = (),
     ) -> Path:
         nonlocal count
         count += 1
@@ -48,9 +53,11 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
             "budget": "quick",
         } | dict(words or {})
         rows, means = [], {}
-        for dataset, images in scores.items():
-            for weights, shift in (("raw", 0.0), ("averaged", 5.0)):
-                for protocol, psnr_at, ssim_at in (("y", 0, None), ("rgb", None, 1)):
+        rules = [("y", 0, None), ("rgb", None, 1), *((name, 0, None) for name in also)]
+        for dataset, raw in scores.items():
+            for weights, shift in (("raw", 0.0), ("averaged", 5.0 if averaged is None else 0.0)):
+                images = averaged[dataset] if averaged and weights == "averaged" else raw
+                for protocol, psnr_at, ssim_at in rules:
                     table = {
                         image: (
                             pair[0] + shift if psnr_at == 0 else 11.0,
@@ -69,7 +76,7 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
                         "images": len(table),
                     }
         name = folder or f"{activation}-x{scale}-s{seed}-{count:08x}"
-        directory = tmp_path / "runs" / "activation_sweep" / name
+        directory = tmp_path / "runs" / experiment / name
         directory.mkdir(parents=True)
         header = "dataset,image,weights,protocol,psnr,ssim"
         (directory / "scores.csv").write_text("\n".join([header, *rows]) + "\n")
@@ -84,7 +91,7 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
         }
         result = {
             "identity": identity,
-            "experiment": "activation_sweep",
+            "experiment": experiment,
             "words": said,
             "settings": {
                 "seed": seed,
@@ -97,7 +104,7 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
             "scale": scale,
             "seed": seed,
             "network": {
-                "name": "Bicubic" if bicubic else "EDSR",
+                "name": "Bicubic" if bicubic else network,
                 "size": "none" if bicubic else size,
                 "parameters": 0 if bicubic else parameters,
             },
@@ -110,12 +117,23 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
         status = {
             "state": "finished",
             "identity": identity,
-            "experiment": "activation_sweep",
+            "experiment": experiment,
             "error": None,
             "started": "2026-01-02T09:00:00",
             "ended": ended,
         }
         (directory / "status.json").write_text(json.dumps(status))
+        if history:
+            names = [
+                f"val_psnr_{rule}{kind}" for rule in ("y", *also) for kind in ("", "_averaged")
+            ]
+            lines = [",".join(["epoch", "update", "lr", "train_loss", *names])]
+            for epoch, update, psnr, mean in history:
+                both = [repr(psnr), "" if mean is None else repr(mean)]
+                lines.append(
+                    ",".join([str(epoch), str(update), "0.001", "1.0", *both * len(names[::2])])
+                )
+            (directory / "history.csv").write_text("\n".join(lines) + "\n")
         return directory
 
     return write

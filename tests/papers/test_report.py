@@ -1,5 +1,6 @@
 """The three renderings carry the same figures, and the page is sound."""
 
+import itertools
 import json
 import os
 import re
@@ -13,7 +14,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sr_experiments.papers.report import write_report
+from sr_experiments.errors import UserError
+from sr_experiments.papers.load import papers
+from sr_experiments.papers.report import write_report, write_reports
+from sr_experiments.places import shipped
 from sr_experiments.report import main
 
 Writer = Callable[..., Path]
@@ -36,25 +40,31 @@ def runs(tmp_path: Path, write_run: Writer) -> Path:
 def report(runs: Path, out: Path, width: int = 100) -> tuple[str, str, str]:
     """What the terminal, the Markdown file and the page say."""
     stream = StringIO()
-    written = write_report("activation", runs, out, Console(file=stream, width=width))
-    assert written == [out / "activation.md", out / "activation.html"]
-    return stream.getvalue(), *(path.read_text(encoding="utf-8") for path in written)
+    written = write_reports(["activation"], runs, out, Console(file=stream, width=width))
+    names = ["activation.md", "activation.csv", "activation_claims.csv", "activation.tex"]
+    assert [path.relative_to(out).as_posix() for path in written] == [*names, "index.html"]
+    markdown, page = (out / name for name in ("activation.md", "index.html"))
+    return stream.getvalue(), markdown.read_text("utf-8"), page.read_text("utf-8")
 
 
-def parse_markdown(text: str) -> dict[tuple[str, str, str], dict[str, str]]:
-    rows = [
+def pipe_rows(text: str) -> list[list[str]]:
+    return [
         [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         for line in text.splitlines()
         if line.startswith("|")
     ]
-    head, _rule, *body = rows
+
+
+def parse_markdown(text: str) -> dict[tuple[str, str, str], dict[str, str]]:
+    part = text[text.index("\n## Table 1") :].split("\n### ")[0]
+    head, _rule, *body = pipe_rows(part)
     return {(r[0], r[1], r[2].split(",")[0]): dict(zip(head[3:], r[3:], strict=True)) for r in body}
 
 
 class Page(HTMLParser):
     """Checks nesting and gathers tables, attributes and text."""
 
-    VOID = frozenset({"meta", "br", "hr", "img", "link", "col"})
+    VOID = frozenset({"meta", "br", "hr", "img", "link", "col", "input"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -140,7 +150,8 @@ def test_every_table_says_how_its_numbers_came_about(runs: Path, tmp_path: Path)
             r"scores.csv is missing",
         ):
             assert re.search(said, plain), said
-        assert "reproduced" not in plain
+        found = set(re.findall(r"(?:\S+\s+){2}\S*reproduc\w*", plain))
+        assert all(re.match(r"not\s+a\s+reproduction", text) for text in found), found
 
 
 def test_bold_on_the_terminal_marks_the_best(runs: Path, tmp_path: Path) -> None:
@@ -164,25 +175,41 @@ def test_the_page_is_sound(runs: Path, tmp_path: Path) -> None:
     _, markdown, html = report(runs, tmp_path)
     page = Page(html)
     attributes = [(tag, name, value) for tag, attrs in page.tags for name, value in attrs.items()]
-    assert not [a for a in attributes if a[1] in {"src", "href", "srcset", "data", "action"}]
+    # Addresses lead to places on the page itself, and each of them is there.
+    ids = [value for _, name, value in attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    inner = {f"#{name}" for name in ids}
+    assert {value for _, name, value in attributes if name in {"href", "xlink:href"}} <= inner
+    assert set(re.findall(r"url\((.*?)\)", html)) <= inner
+    named = {v for _, name, value in attributes if name == "aria-labelledby" for v in value.split()}
+    assert named <= set(ids)
+    assert not [a for a in attributes if a[1] in {"src", "srcset", "data", "action"}]
     assert "http" not in html
-    assert "url(" not in html
     assert "@import" not in html
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
     assert ("html", "lang", "en") in attributes
     assert ("meta", "name", "viewport") in attributes
     assert "prefers-color-scheme: dark" in html
     names = [tag for tag, _ in page.tags]
-    assert names.count("table") == names.count("caption") == 1
+    tables = [i for i, tag in enumerate(names) if tag == "table"]
+    assert len(tables) == 4  # at a glance, claims, Table 1, its cost
+    assert all(names[i + 1] == "caption" for i in tables)
+    # Each in a container of its own that scrolls, by keyboard too.
+    assert all(page.tags[i - 1][1]["class"] == "scroll" for i in tables)
+    assert all(page.tags[i - 1][1]["tabindex"] == "0" for i in tables)
     assert all("scope" in attrs for tag, attrs in page.tags if tag == "th")
-    assert names[names.index("table") - 1] == "div"  # the container that scrolls
+    assert all(attrs.get("aria-label") for _, attrs in page.tags if attrs.get("role") == "region")
+    levels = [int(tag[1]) for tag in names if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     # The names of folders and data sets are text, not markup.
     assert f"mish-{HOSTILE}" in page.text
     assert f"bad-{HOSTILE}: scores.csv is missing" in page.text
     assert f"x2 {HOSTILE}" in page.text
     assert "its state is failed: <b>oh" in page.text
     assert r"mish-x\<b>&amp;\`\|\*" in markdown
-    widths = {len(line) for line in markdown.splitlines() if line.startswith("|")}
-    assert len(widths) == 1
+    lines = [line for line in markdown.splitlines() if line.startswith("| x2 ")]
+    assert len({len(line) for line in lines if "published" in line or "ours" in line}) == 1
 
 
 def test_budget_paper_compares_only_the_same_network(tmp_path: Path, write_run: Writer) -> None:
@@ -234,7 +261,7 @@ def test_the_door_needs_no_torch(runs: Path, tmp_path: Path) -> None:
         "import sys, sr_experiments.report as door\n"
         "try:\n    door.main(['--help'])\nexcept SystemExit: pass\n"
         "first = {m.split('.')[0] for m in sys.modules}\n"
-        "assert not first & {'numpy', 'PIL', 'pydantic', 'rich', 'torch', 'yaml'}, first\n"
+        "assert not first & {'numpy', 'PIL', 'pydantic', 'rich', 'torch', 'yaml', 'matplotlib'}\n"
         f"status = door.main(['--runs', {str(runs)!r}, '--out', {str(tmp_path / 'out')!r}])\n"
         "assert not {m.split('.')[0] for m in sys.modules} & {'torch', 'lightning', 'hydra'}\n"
         "sys.exit(status)"
@@ -245,5 +272,41 @@ def test_the_door_needs_no_torch(runs: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "usage: python -m sr_experiments.report" in done.stdout
-    assert (tmp_path / "out" / "activation.html").is_file()
+    assert (tmp_path / "out" / "index.html").is_file()
     assert str(tmp_path / "out" / "activation.md") in done.stdout
+
+
+def test_a_sweep_leaves_the_other_papers_on_the_page(runs: Path, tmp_path: Path) -> None:
+    written = write_report("activation", runs, tmp_path, Console(file=StringIO()))
+    assert {path.name.split(".")[0] for path in written} == {
+        *("activation", "activation_claims", "index")
+    }
+    page = Page((tmp_path / "index.html").read_text("utf-8"))
+    sections = [attrs["id"] for tag, attrs in page.tags if tag == "section" and "id" in attrs]
+    assert sections == papers()
+    links = {attrs["href"] for tag, attrs in page.tags if tag == "a"}
+    assert links == {"#main", *(f"#{name}" for name in papers())}
+
+
+def test_a_budget_that_one_paper_has(runs: Path, tmp_path: Path) -> None:
+    """The papers without runs of it show published numbers; without any it is a mistake."""
+    out = tmp_path / "out"
+    write_reports(["activation", "swa"], runs, out, Console(file=StringIO()), budget="quick")
+    assert "37.29" in (out / "activation.md").read_text("utf-8")
+    assert "No finished run fits this table" in (out / "swa.md").read_text("utf-8")
+    with pytest.raises(UserError, match=r"no run of .* has budget=study"):
+        write_reports(["activation", "swa"], runs, out, Console(file=StringIO()), budget="study")
+
+
+def test_the_same_runs_give_the_same_bytes(runs: Path, tmp_path: Path) -> None:
+    for place in ("a", "b"):
+        write_reports(["activation"], runs, tmp_path / place, Console(file=StringIO()))
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_two_papers_of_one_name_are_refused(runs: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "mine.yaml"
+    copy.write_text((shipped("sweeps") / "activation.yaml").read_text("utf-8"), "utf-8")
+    with pytest.raises(UserError, match="another paper called activation"):
+        write_reports(["activation", str(copy)], runs, tmp_path, Console(file=StringIO()))

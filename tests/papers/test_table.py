@@ -1,5 +1,6 @@
 """Cells of known scores: what is averaged, what is kept apart, and what stays empty."""
 
+import re
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 
 from sr_experiments.errors import UserError
 from sr_experiments.papers.collect import collect
+from sr_experiments.papers.groups import holds
+from sr_experiments.papers.heading import standing
 from sr_experiments.papers.load import load_paper
 from sr_experiments.papers.table import Row, Table, build_tables
 
@@ -192,3 +195,84 @@ def test_a_variant_below_bicubic_is_said(tmp_path: Path, write_run: Writer) -> N
     (table,) = tables(tmp_path)
     below = [note for note in table.notes if "bicubic" in note]
     assert below == ["x2 Set5: ReLU is below bicubic"]
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "same"),
+    [
+        (0.1 * 3, 0.3, True),
+        (1, 1.0, True),
+        (True, 1, False),
+        (0, False, False),
+        (False, False, True),
+        ("a", ["b", "a"], True),
+        (None, None, True),
+        (None, 0.0, False),
+    ],
+)
+def test_settings_are_selected_by_value(
+    tmp_path: Path, write_run: Writer, value: object, wanted: object, same: bool
+) -> None:
+    write_run(one(30.0), settings={} if value is None else {"model.depth": value})
+    (run,) = collect(tmp_path / "runs").runs
+    assert holds(run, {"settings.model.depth": wanted}) == same
+
+
+def test_without_published_numbers_a_table_only_compares(tmp_path: Path, write_run: Writer) -> None:
+    """A run of another table's recipe that fits one column has nothing beside it."""
+    paper = load_paper("platform")
+    for word, init in (("sgd", "he"), ("adam", "he"), ("sgd", "xavier")):
+        write_run(
+            one(30.0),
+            words={"model": "vdsr", "method": "squared_error", "optimizer": word, "init": init},
+            settings={"model.residual": True, "init._target_": init, "optimizer.lr": 0.1},
+            also=["y_first"],
+        )
+    found = {t.source.id: t for t in build_tables(paper, collect(tmp_path / "runs").runs)}
+    assert set(found["optimizer"].group.runs) == {"sgd", "adam"}
+    assert set(found["initializer"].group.runs) == {"he", "xavier"}
+    assert row(found["optimizer"], 2, "Set5").ours["adam"]["psnr"].mean == pytest.approx(30.0)
+    assert len([t for t in build_tables(paper, collect(tmp_path / "runs").runs) if t.rows]) == 5
+
+
+def test_a_table_takes_the_runs_of_its_own_experiment_first(
+    tmp_path: Path, write_run: Writer
+) -> None:
+    """Each method has its own optimiser, although another experiment varies that of one."""
+    paper = load_paper("platform")
+    common = {"also": ["y_first"], "settings": {"model.residual": True}}
+    for experiment, model, optimizer, psnr in (
+        ("platform_methods", "srcnn", "srcnn", 29.0),
+        ("platform_methods", "vdsr", "momentum", 30.0),
+        ("platform_optimizer", "vdsr", "adam", 31.0),
+    ):
+        words = {"model": model, "method": "squared_error", "optimizer": optimizer}
+        write_run(one(psnr), experiment=experiment, words=words, network=model, **common)
+    found = {t.source.id: t for t in build_tables(paper, collect(tmp_path / "runs").runs)}
+    methods = row(found["methods"], 2, "Set5").ours
+    assert {k: v["psnr"].mean for k, v in methods.items()} == {"srcnn": 29.0, "vdsr": 30.0}
+    assert set(row(found["optimizer"], 2, "Set5").ours) == {"momentum", "adam"}
+
+
+@pytest.mark.parametrize(
+    ("paper", "number", "said"),
+    [
+        ("deconvolution", 0, r"\(experiment deconvolution_sweep\): published numbers only\."),
+        ("deconvolution", 1, r"\(experiment srcnn_deconvolution_sweep\): and the paper prints no"),
+        ("platform", 2, r"\(experiment platform_optimizer\): and the paper prints no numbers\."),
+    ],
+)
+def test_a_table_without_runs_names_its_own_experiment(paper: str, number: int, said: str) -> None:
+    assert re.search(said, standing(build_tables(load_paper(paper), [])[number]))
+
+
+def test_numbers_without_ssim(tmp_path: Path, write_run: Writer) -> None:
+    paper = load_paper("deconvolution")
+    write_run(one(30.0, dataset="DIV2K"), also=["rgb_div2k"], words={"model": "edsr_baseline"})
+    table = build_tables(paper, collect(tmp_path / "runs").runs, "quick")[0]
+    assert table.source.metrics == ("psnr",)
+    found = row(table, 2, "DIV2K")
+    assert found.published["plain"] == {"psnr": 34.670}
+    assert list(found.ours["plain"]) == ["psnr"]
+    with pytest.raises(UserError, match="deconvolution has budget=paper; there are runs of quick"):
+        build_tables(paper, collect(tmp_path / "runs").runs, "paper")

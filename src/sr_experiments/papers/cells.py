@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sr_experiments.papers.records import ImageScore, Run, ScoreKey
-from sr_experiments.papers.schema import METRICS, Metric, Protocols
+from sr_experiments.papers.schema import Protocols
+from sr_experiments.papers.strict import METRICS, Metric
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,8 @@ def _cells(seeds: Sequence[tuple[int, Run]], dataset: str, weights: str, rules: 
         psnr[seed] = statistics.fmean(
             score.psnr for score in _scores(run, dataset, weights, rules.psnr).values()
         )
+        if rules.ssim is None:
+            continue
         values = [score.ssim for score in _scores(run, dataset, weights, rules.ssim).values()]
         known = [value for value in values if value is not None]
         if known and len(known) == len(values):

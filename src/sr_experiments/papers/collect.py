@@ -156,9 +156,13 @@ def _scores(path: Path) -> dict[ScoreKey, dict[str, ImageScore]]:
             score = ImageScore(float(psnr), float(ssim) if ssim else None)
         except ValueError:
             raise _UnusableError(f"{path.name}: line {number} is broken") from None
-        if math.isnan(score.psnr) or (score.ssim is not None and math.isnan(score.ssim)):
+        # Only a number that is none differs from itself.
+        if score.psnr != score.psnr or score.ssim != score.ssim:
             raise _UnusableError(f"{path.name}: line {number} is not a number")
-        images = scores.setdefault(ScoreKey(dataset, weights, protocol), {})
+        # A plain tuple finds a named one; making one a line would take a third of the time.
+        images = scores.get((dataset, weights, protocol))  # type: ignore[call-overload]
+        if images is None:
+            images = scores[ScoreKey(dataset, weights, protocol)] = {}
         if image in images:
             raise _UnusableError(f"{path.name}: line {number}: {image} is scored twice")
         images[image] = score

@@ -5,12 +5,14 @@ columns select on; runs that differ in anything else (budget, network, training 
 other word) go to tables of their own.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sr_experiments.papers import records
 from sr_experiments.papers.records import Run
-from sr_experiments.papers.schema import PaperTable
+from sr_experiments.papers.schema import Network, PaperTable
 
 #: Budgets from the largest; others come last.
 BUDGETS = ("paper", "study", "quick", "smoke")
@@ -23,6 +25,8 @@ RECIPE = tuple(
 PARAMETERS = "network.parameters"
 #: Settings that a word or the scale stands for, or that a cell joins on purpose.
 SPOKEN_FOR = ("seed", "scale", "model.scale", "model.activation.", "model.convolution.")
+#: The runs of the reference that stands beside the columns.
+BICUBIC_RUNS = {"words.model": "bicubic", "words.method": "none"}
 #: Words that change no network, only which data sets are scored with it.
 HARMLESS = frozenset({"words.benchmarks"})
 
@@ -43,9 +47,30 @@ class Group:
 def holds(run: Run, where: Mapping[str, Any]) -> bool:
     """Whether every selector fits a run; a list of values means one of these."""
     return all(
-        run.value(key) in (wanted if isinstance(wanted, list) else [wanted])
+        any(
+            _same(run.value(key), one) for one in (wanted if isinstance(wanted, list) else [wanted])
+        )
         for key, wanted in where.items()
     )
+
+
+def _listed(wanted: Any) -> list[Any]:
+    return wanted if isinstance(wanted, list) else [wanted]
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    """Equal as YAML means it: 1 is 1.0, but true is not 1; rates come from arithmetic."""
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted
+    if isinstance(value, int | float) and isinstance(wanted, int | float):
+        return math.isclose(value, wanted, rel_tol=1e-9)
+    return bool(value == wanted)
+
+
+def fits(ours: records.Network | None, wanted: Network) -> bool:
+    """Whether a run's network has the name and size of the paper's."""
+    found = (ours.name.lower(), ours.size) if ours is not None else None
+    return found == (wanted.name.lower(), wanted.size)
 
 
 def budget_rank(budget: str) -> tuple[int, str]:
@@ -54,8 +79,13 @@ def budget_rank(budget: str) -> tuple[int, str]:
 
 
 def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Group]:
-    """Set runs apart that must not meet in a table; the largest budget and network come first."""
-    pairs = [(column, run) for column, runs in matched.items() for run in runs]
+    """Set runs apart that must not meet in a table; the largest budget and network come first.
+
+    Where a table names its experiment, a column takes other runs only for lack of that one's. A
+    table without published numbers only compares: of its groups, those of a single column are left
+    out as soon as another has more.
+    """
+    pairs = [(column, run) for column, runs in matched.items() for run in _preferred(source, runs)]
     words = {f"words.{word}" for _, run in pairs for word in run.words}
     settings = {
         f"settings.{key}"
@@ -63,19 +93,20 @@ def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Grou
         for key in run.settings
         if not key.startswith(SPOKEN_FOR)
     }
-    candidates = (words | settings | {*RECIPE, PARAMETERS}) - HARMLESS - set(SEPARATE)
-    # A column may have its own value of what the columns select on, and its own parameters.
-    own = {PARAMETERS} | {
+    own = _own(source)
+    separate = [key for key in SEPARATE if not key.startswith(own)]
+    candidates = (words | settings | {*RECIPE, *SEPARATE, PARAMETERS}) - HARMLESS - set(separate)
+    keys = [
         key
-        for column in source.columns
-        for key in column.where
-        if len({repr(other.where.get(key)) for other in source.columns}) > 1
-    }
-    keys = [key for key in sorted(candidates) if _differs(pairs, key, across=key not in own)]
+        for key in sorted(candidates)
+        if _differs(pairs, key, separate, across=not key.startswith(own))
+    ]
     groups: dict[tuple[str, ...], dict[str, list[Run]]] = {}
     for column, run in pairs:
-        group = groups.setdefault(_values(run, (*SEPARATE, *keys)), {})
+        group = groups.setdefault(_values(run, (*separate, *keys)), {})
         group.setdefault(column, []).append(run)
+    if not source.published and any(len(group) > 1 for group in groups.values()):
+        groups = {values: group for values, group in groups.items() if len(group) > 1}
     found = []
     for _, group in sorted(groups.items()):
         first = next(iter(group.values()))[0]
@@ -83,11 +114,41 @@ def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Grou
     return sorted(found, key=_rank)
 
 
-def _differs(pairs: Iterable[tuple[str, Run]], key: str, across: bool) -> bool:
+def _preferred(source: PaperTable, runs: Sequence[Run]) -> list[Run]:
+    """Runs of a column, without those of other experiments that stand beside one of its own."""
+    own = {
+        (run.scale, *_values(run, SEPARATE)) for run in runs if run.experiment == source.experiment
+    }
+    return [
+        run
+        for run in runs
+        if run.experiment == source.experiment or (run.scale, *_values(run, SEPARATE)) not in own
+    ]
+
+
+def _own(source: PaperTable) -> tuple[str, ...]:
+    """Heads of the keys of which a column may have a value of its own.
+
+    These are its parameters, what the columns select on with all settings that a word stands for,
+    and what the table names.
+    """
+    selected = {
+        key
+        for column in source.columns
+        for key in column.where
+        if len({repr(other.where.get(key)) for other in source.columns}) > 1
+    }
+    groups = {f"settings.{key.removeprefix('words.')}." for key in selected if key[:6] == "words."}
+    return (PARAMETERS, *sorted(selected | groups), *source.varies)
+
+
+def _differs(
+    pairs: Iterable[tuple[str, Run]], key: str, separate: Sequence[str], across: bool
+) -> bool:
     """Whether runs that would meet, in a cell or ``across`` the columns, differ in a value."""
     seen: dict[tuple[Any, ...], set[str]] = {}
     for column, run in pairs:
-        meeting = (*_values(run, SEPARATE), run.scale, None if across else column)
+        meeting = (*_values(run, separate), run.scale, None if across else column)
         seen.setdefault(meeting, set()).add(repr(run.value(key)))
     return any(len(values) > 1 for values in seen.values())
 

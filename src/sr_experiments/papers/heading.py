@@ -5,8 +5,10 @@ A table never shows a number without its protocol, budget, network size and numb
 
 from collections.abc import Callable, Iterable, Sequence
 
+from sr_experiments.papers.groups import fits
 from sr_experiments.papers.protocols import PSNR_RULES, SSIM_RULES
 from sr_experiments.papers.records import Run
+from sr_experiments.papers.schema import Network
 from sr_experiments.papers.table import Table
 
 
@@ -19,9 +21,12 @@ def heading(table: Table) -> list[tuple[str, str]]:
         ("Paper", f"{reference.title}. " + "; ".join(part for part in by if part)),
         ("Table", table.source.title),
         ("PSNR", _protocols(table, "psnr", PSNR_RULES)),
-        ("SSIM", _protocols(table, "ssim", SSIM_RULES)),
-        ("Network, paper", _paper_network(table)),
     ]
+    if "ssim" in table.source.metrics:
+        lines.append(("SSIM", _protocols(table, "ssim", SSIM_RULES)))
+    lines.append(("Network, paper", _paper_network(table)))
+    if table.source.note is not None:
+        lines.append(("About it", table.source.note))
     if not members:
         return lines
     lines[2:2] = [("Budget", str(table.budget))]
@@ -42,68 +47,89 @@ def heading(table: Table) -> list[tuple[str, str]]:
 
 def standing(table: Table) -> str:
     """What may be concluded from our side of a table, in a sentence."""
+    printed = bool(table.source.published)
     if table.budget is None:
-        experiment = table.paper.experiment
-        return f"No finished run fits this table (experiment {experiment}): published numbers only."
+        experiment = table.paper.experiment_of(table.source)
+        left = "published numbers only" if printed else "and the paper prints no numbers"
+        return f"No finished run fits this table (experiment {experiment}): {left}."
     if table.budget != "paper":
+        of = "of the published numbers" if printed else "of the paper, which prints no numbers"
         return (
             f"budget={table.budget} shows the direction of effects only; it is not a reproduction "
-            "of the published numbers."
+            f"{of}."
         )
     if not same_network(table):
         return (
             "budget=paper, but the network is not the paper's: this shows directions, and is not a "
             "reproduction."
         )
+    if not printed:
+        return "budget=paper: the recipe to the letter; the paper prints no numbers to set it to."
     return "budget=paper: the recipe to the letter; the differences are ours less the published."
 
 
 def same_network(table: Table) -> bool:
-    """Whether our network has the name and size of the paper's."""
-    network = table.group.members[0].network
-    if network is None:
-        return False
-    wanted = table.paper.network
-    return (network.name.lower(), network.size) == (wanted.name.lower(), wanted.size)
+    """Whether our networks have the name and size of the paper's, column by column."""
+    pairs = [
+        (run.network, table.paper.network_of(table.source, table.source.column(column)))
+        for column, runs in table.group.runs.items()
+        for run in runs
+    ]
+    return bool(pairs) and all(fits(network, wanted) for network, wanted in pairs)
 
 
 def _protocols(table: Table, metric: str, rules: dict[str, str]) -> str:
     """The rule of a score by name, once if all data sets share it."""
+    average = table.source.average
+    rows = [r.dataset for r in table.rows if average is None or r.dataset != average.label]
     names: dict[str, list[str]] = {}
-    for row in table.rows:
-        average = table.source.average
-        if average is None or row.dataset != average.label:
-            rule = getattr(table.source.protocols(row.dataset), metric)
-            datasets = names.setdefault(rule, [])
-            if row.dataset not in datasets:
-                datasets.append(row.dataset)
+    for dataset in dict.fromkeys(rows or table.source.datasets):
+        rule = getattr(table.source.protocols(dataset), metric)
+        if rule is not None:
+            names.setdefault(rule, []).append(dataset)
     if len(names) == 1:
         return "; ".join(f"{rule}: {rules[rule]}" for rule in names)
     return "; ".join(f"{', '.join(at)} by {rule}: {rules[rule]}" for rule, at in names.items())
 
 
+def _networks(table: Table) -> dict[str, Network]:
+    """The paper's networks of a table; by the labels of its columns where they differ."""
+    found = {c.label: table.paper.network_of(table.source, c) for c in table.source.columns}
+    if len({repr(network) for network in found.values()}) == 1:
+        return {"": next(iter(found.values()))}
+    return found
+
+
 def _paper_network(table: Table) -> str:
-    network = table.paper.network
-    counts = {f"x{scale}": f"{count:,}" for scale, count in network.parameters.items()}
-    return f"{network.name} {network.size}, parameters {_listed(counts)}. {network.why}"
+    told: dict[str, list[str]] = {}
+    for label, network in _networks(table).items():
+        counts = {f"x{scale}": f"{count:,}" for scale, count in network.parameters.items()}
+        text = f"{network.name} {network.size}, parameters {_listed(counts)}. {network.why}"
+        told.setdefault(text, []).append(label)
+    if len(told) == 1:
+        return next(iter(told))
+    return " ".join(f"{', '.join(labels)}: {text}" for text, labels in told.items())
 
 
 def _our_network(table: Table) -> str:
-    counts: dict[str, str] = {}
-    label = "unknown"
-    for scale, runs in _by_scale(table.group.members):
-        networks = [run.network for run in runs if run.network is not None]
-        if networks:
-            label = f"{networks[0].name} {networks[0].size}"
-            numbers = sorted({network.parameters for network in networks})
-            counts[f"x{scale}"] = " to ".join(
-                f"{n:,}" for n in dict.fromkeys((numbers[0], numbers[-1]))
-            )
-    text = f"{label}, parameters {_listed(counts)}" if counts else label
+    sizes: dict[str, dict[str, set[int]]] = {}
+    for run in table.group.members:
+        if run.network is not None:
+            label = f"{run.network.name} {run.network.size}".rstrip()
+            counts = sizes.setdefault(label, {}).setdefault(f"x{run.scale}", set())
+            counts.add(run.network.parameters)
+    told = []
+    for label, scales in sizes.items():
+        numbers = {
+            scale: " to ".join(f"{n:,}" for n in dict.fromkeys((min(counts), max(counts))))
+            for scale, counts in sorted(scales.items())
+        }
+        told.append(f"{label}, parameters {_listed(numbers)}")
+    text = "; ".join(told) or "unknown"
     if same_network(table):
         return text
-    wanted = table.paper.network
-    return f"{text}: not the size of the paper's {wanted.name} {wanted.size}"
+    wanted = dict.fromkeys(f"{n.name} {n.size}" for n in _networks(table).values())
+    return f"{text}: not the size of the paper's {' and '.join(wanted)}"
 
 
 def _training(runs: Sequence[Run]) -> str:

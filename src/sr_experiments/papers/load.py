@@ -98,14 +98,14 @@ def _problem(root: yaml.Node, detail: Any) -> tuple[tuple[int, str], str]:
             message += f", found {detail['input']!r}"
     line, key = _place(root, location)
     if detail["type"] == "missing":
-        key = _dotted(location)
+        key = f"{key}.{location[-1]}" if key else str(location[-1])
     return (line, key), message
 
 
 def _place(root: yaml.Node, location: Location) -> tuple[int, str]:
     """Line (from 1) and dotted key of the deepest part of a location that the file has.
 
-    What pydantic adds behind it (the branch of a union, ``[key]``) is not in the file and left out.
+    What pydantic adds to it (the branch of a union, ``[key]``) is not in the file and left out.
     """
     node, line, found = root, root.start_mark.line + 1, []
     for part in location:
@@ -115,10 +115,10 @@ def _place(root: yaml.Node, location: Location) -> tuple[int, str]:
                 if isinstance(key, yaml.ScalarNode) and _same_key(key.value, part):
                     child, line = value, key.start_mark.line + 1
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            child = node.value[part]
-            line = child.start_mark.line + 1
+            child = node.value[part] if part < len(node.value) else None
+            line = child.start_mark.line + 1 if child is not None else line
         if child is None:
-            break
+            continue
         node = child
         found.append(part)
     return line, _dotted(tuple(found))

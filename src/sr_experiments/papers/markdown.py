@@ -3,56 +3,101 @@
 import re
 from collections.abc import Sequence
 
+from sr_experiments.papers.cost import HEAD as COST_HEAD
+from sr_experiments.papers.cost import LEGEND as COST_LEGEND
+from sr_experiments.papers.cost import cost_rows
 from sr_experiments.papers.document import Document
 from sr_experiments.papers.heading import heading, standing
 from sr_experiments.papers.render import LABELS, LEGEND, Pair, blocks, column_labels
-from sr_experiments.papers.schema import METRICS
+from sr_experiments.papers.strict import Metric
 from sr_experiments.papers.table import Table
+from sr_experiments.papers.wording import LEGEND as CLAIMS_LEGEND
+from sr_experiments.papers.wording import tally, wording
 
 
 def to_markdown(report: Document) -> str:
-    """The whole report: heading, tables, notes, remarks, runs."""
-    parts = [f"# {_prose(report.paper.reference.title)}"]
+    """The whole report: verdicts, tables with heading, notes and runs, costs, remarks."""
+    parts = [f"# {_prose(report.paper.reference.title)}", *_claims(report)]
     for table in report.tables:
         parts += _table(table)
-        parts += _bullets("### Runs of this table", [_name(run) for run in report.runs(table)])
+        parts += _cost(table)
+        parts += _bullets("### Runs of this table", [_name(n) for n in report.run_names(table)])
     parts += _bullets("## Remarks", [_prose(remark) for remark in report.paper.remarks])
     left_out = [f"{_name(folder)}: {_name(reason)}" for folder, reason in report.skipped]
     parts += _bullets("## Folders left out", left_out)
     return "\n\n".join(parts) + "\n"
 
 
+def _claims(report: Document) -> list[str]:
+    if not report.verdicts:
+        return []
+    grid = [["Claim", "Verdict", "Ours", "Paper", "On what"]]
+    notes = []
+    for verdict in report.verdicts:
+        found = wording(verdict, report.paper)
+        ours = f"{found.effect} {found.interval}".strip()
+        outcome = f"{found.outcome} ({found.budget})" if found.budget else found.outcome
+        basis = f"{found.basis}: {found.parts}" if found.parts else found.basis
+        told = (outcome, ours, found.published, basis)
+        grid.append([_prose(found.claim), *map(_name, told)])
+        if found.note:
+            notes.append(f"{_prose(found.claim.rstrip('.'))}: {_prose(found.note)}")
+    # Claims are sentences: padding all of them to the longest would help nobody.
+    lines = [f"| {' | '.join(cells)} |" for cells in [grid[0], ["---"] * 5, *grid[1:]]]
+    head = [f"## Claims: {tally(report.verdicts)}", "\n".join(lines), CLAIMS_LEGEND]
+    return head + _bullets("### Notes on the claims", notes)
+
+
 def _table(table: Table) -> list[str]:
     budget = f", budget={table.budget}" if table.budget is not None else ""
     lines = [f"- **{label}**: {_name(text)}" for label, text in heading(table)]
-    parts = [f"## {_name(table.source.title + budget)}", "\n".join(lines), _pipes(table)]
-    parts += [f"{LEGEND}", f"**{_name(standing(table))}**"]
+    parts = [f"## {_name(table.source.title + budget)}", "\n".join(lines)]
+    if table.rows:
+        parts += [_scores(table), LEGEND]
+    parts += [f"**{_name(standing(table))}**"]
     return parts + _bullets("### Notes", [_name(note) for note in table.notes])
 
 
-def _pipes(table: Table) -> str:
-    """The table with its columns padded to one width; scores stand to the right."""
-    names = [f"{_name(c)} {LABELS[metric]}" for c in column_labels(table) for metric in METRICS]
+def _scores(table: Table) -> str:
+    metrics = table.source.metrics
+    names = [f"{_name(c)} {LABELS[metric]}" for c in column_labels(table) for metric in metrics]
     grid = [["Scale", "Data set", "Source", *names]]
     for block in blocks(table):
         for line in block.lines:
-            figures = [text for pair in line.pairs for text in _figures(pair)]
+            figures = [text for pair in line.pairs for text in _figures(pair, metrics)]
             grid.append([f"x{block.scale}", _name(block.dataset), line.label, *figures])
+    return _pipes(grid, left=3)
+
+
+def _cost(table: Table) -> list[str]:
+    rows = cost_rows(table)
+    return (
+        [
+            "### Cost",
+            _pipes([list(COST_HEAD), *[[*map(_name, row)] for row in rows]], left=3),
+            COST_LEGEND,
+        ]
+        if rows
+        else []
+    )
+
+
+def _pipes(grid: Sequence[Sequence[str]], left: int) -> str:
+    """A table with its columns padded to one width; all but the first ``left`` stand right."""
     widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
-    rule = ["-" * widths[i] if i < 3 else "-" * (widths[i] - 1) + ":" for i in range(len(widths))]
-    return "\n".join(_row(cells, widths) for cells in [grid[0], rule, *grid[1:]])
+    rule = ["-" * width if i < left else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
+    lines = []
+    for cells in [grid[0], rule, *grid[1:]]:
+        padded = [
+            f"{cell:<{width}}" if index < left else f"{cell:>{width}}"
+            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        lines.append(f"| {' | '.join(padded)} |")
+    return "\n".join(lines)
 
 
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [
-        f"{cell:<{width}}" if index < 3 else f"{cell:>{width}}"
-        for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    ]
-    return f"| {' | '.join(padded)} |"
-
-
-def _figures(pair: Pair) -> list[str]:
-    found = [pair.get(metric) for metric in METRICS]
+def _figures(pair: Pair, metrics: Sequence[Metric]) -> list[str]:
+    found = [pair.get(metric) for metric in metrics]
     return [
         "" if figure is None else f"**{figure.text}**" if figure.best else figure.text
         for figure in found

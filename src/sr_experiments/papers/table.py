@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sr_experiments.errors import UserError
+from sr_experiments.papers.assertions import BICUBIC
 from sr_experiments.papers.cells import Cell, Cells, Source, fill, mean_cells
-from sr_experiments.papers.groups import Group, budget_rank, holds, split
+from sr_experiments.papers.groups import BICUBIC_RUNS, Group, budget_rank, holds, split
 from sr_experiments.papers.records import Run
-from sr_experiments.papers.schema import METRICS, Metric, Paper, PaperTable
-
-#: The runs of the reference column; its key among the columns of a scale.
-BICUBIC_RUNS = {"words.model": "bicubic", "words.method": "none"}
-BICUBIC = "bicubic"
+from sr_experiments.papers.schema import Paper, PaperTable
+from sr_experiments.papers.strict import METRICS, Metric
 
 
 @dataclass(frozen=True)
@@ -57,19 +55,26 @@ def build_tables(paper: Paper, runs: Sequence[Run], budget: str | None = None) -
         At least one table for each of the paper's; without a run it has published numbers only.
 
     Raises:
-        UserError: no run has the budget asked for.
+        UserError: no run of the paper has the budget asked for.
     """
     bicubic = [run for run in runs if holds(run, BICUBIC_RUNS)]
+    matched = [
+        {column.id: [run for run in runs if holds(run, column.where)] for column in source.columns}
+        for source in paper.tables
+    ]
+    if budget is not None:
+        members = [run for by_column in matched for found in by_column.values() for run in found]
+        there = sorted({run.budget for run in members}, key=budget_rank)
+        if budget not in there:
+            told = f"there are runs of {', '.join(there)}" if there else "there are no runs"
+            raise UserError(f"no run of {paper.name} has budget={budget}; {told}")
+        matched = [
+            {column: [r for r in found if r.budget == budget] for column, found in m.items()}
+            for m in matched
+        ]
     tables: list[Table] = []
-    for source in paper.tables:
-        matched = {c.id: [run for run in runs if holds(run, c.where)] for c in source.columns}
-        if budget is not None:
-            found = sorted({r.budget for rs in matched.values() for r in rs}, key=budget_rank)
-            if budget not in found:
-                there = f"there are runs of {', '.join(found)}" if found else "there are no runs"
-                raise UserError(f"no run of {paper.name} has budget={budget}; {there}")
-            matched = {key: [r for r in rs if r.budget == budget] for key, rs in matched.items()}
-        for group in split(source, matched) or [Group({}, {})]:
+    for source, by_column in zip(paper.tables, matched, strict=True):
+        for group in split(source, by_column) or [Group({}, {})]:
             tables.append(_table(paper, source, group, bicubic))
     return tables
 
@@ -147,7 +152,10 @@ def _row(
 
 def _published(source: PaperTable, scale: int, name: str) -> dict[str, dict[Metric, float]]:
     cells = source.published.get(scale, {}).get(name, {})
-    return {column: dict(zip(METRICS, pair, strict=True)) for column, pair in cells.items()}
+    return {
+        column: {m: v for m, v in zip(METRICS, pair, strict=True) if v is not None}
+        for column, pair in cells.items()
+    }
 
 
 def _average(source: PaperTable, scale: int, rows: Sequence[Row], notes: list[str]) -> Row:

@@ -1,0 +1,37 @@
+"""The strict models that files of ``sweeps/`` are read with, and the words they share."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+#: The two scores of a cell, in the order of a table's sub-columns.
+Metric = Literal["psnr", "ssim"]
+METRICS: tuple[Metric, Metric] = ("psnr", "ssim")
+
+PsnrProtocol = Literal["y", "y_rounded", "rgb", "rgb_div2k", "y_first"]
+SsimProtocol = Literal["y", "y_rounded", "rgb", "y_first"]
+
+Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+
+
+class Strict(BaseModel):
+    """No unknown key, no conversion of types, no change."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys_only(cls, data: Any) -> Any:
+        """Pydantic's own refusal does not say which keys there are."""
+        if isinstance(data, dict):
+            for key in data:
+                if key not in cls.model_fields:
+                    known = ", ".join(cls.model_fields)
+                    raise PydanticCustomError(
+                        "unknown_key",
+                        "unknown key; known are {known}",
+                        {"key": str(key), "known": known},
+                    )
+        return data
