@@ -1,5 +1,6 @@
 # Every target sets up what it needs: a .venv in the repository, with the tried versions.
 PYTHON ?= python3
+PAPERS ?=
 BUDGET ?= quick
 LAUNCHER ?= basic
 OPTIONS ?=
@@ -8,11 +9,12 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-tables report test format clean
+.PHONY: help setup reproduce-tables plan report test format clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
-	@echo "  Variables: BUDGET=smoke|quick|study|paper  LAUNCHER=basic|joblib|slurm|ray  OPTIONS='key=value ...'"
+	@echo "  Variables: PAPERS='activation ...' (default: all)  BUDGET=smoke|quick|study|paper"
+	@echo "             LAUNCHER=basic|joblib|slurm|ray  OPTIONS='key=value ...'"
 
 setup: $(READY) ## Create .venv and install the suite into it
 
@@ -21,8 +23,11 @@ $(READY): pyproject.toml constraints.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-reproduce-tables: $(READY) ## Run the sweeps and write the papers' tables into report/
-	$(RUN) -m sr_experiments -m +experiment=activation_sweep budget=$(BUDGET) hydra/launcher=$(LAUNCHER) $(OPTIONS)
+reproduce-tables: $(READY) ## Train and score what the papers' tables need, and write report/
+	$(RUN) -m sr_experiments.reproduce $(PAPERS) budget=$(BUDGET) hydra/launcher=$(LAUNCHER) $(OPTIONS)
+
+plan: $(READY) ## Say what that would take: runs, networks, updates, hours; trains nothing
+	$(RUN) -m sr_experiments.reproduce --plan $(PAPERS) budget=$(BUDGET) hydra/launcher=$(LAUNCHER) $(OPTIONS)
 
 report: $(READY) ## Write the tables again from the runs that are there
 	$(RUN) -m sr_experiments.report
