@@ -45,6 +45,7 @@ def mistake(*overrides):
         ("+data.val.number=1", "data.val.number: no such key; did you mean data.val.numbers?"),
         ("experiment=activation_sweep", "experiment: is added to a run, so write +experiment="),
         ("model.activation.inplace=false", "model.activation takes its values from another key"),
+        ("model=srcnn model.dropout=0.1", "model.dropout: no such key in the word that was chosen"),
         # Keys of factories, whose schema is a signature.
         ("model.nfeats=8", "model.nfeats: no such key; did you mean n_feats?"),
         ("+model.nfeats=8", "model.nfeats: no such key in EDSR; did you mean n_feats? (scale, "),
@@ -116,7 +117,7 @@ def mistake(*overrides):
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(override, says):
-    assert says in mistake(override)
+    assert says in mistake(*override.split(" "))
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -126,11 +126,16 @@ def _unknown_key(key: str) -> str:
     if key == "experiment":
         return "experiment: is added to a run, so write +experiment=..."
     parent, _, last = key.rpartition(".")
-    names = sorted(_keys_below(parent))
-    if last in names:  # reached through ${activation}, which only itself can be set
-        return f"{key}: {parent} takes its values from another key; set them there"
+    cfg = _default()
+    node = OmegaConf.select(cfg, parent) if parent else cfg
+    names = sorted(str(name) for name in node) if isinstance(node, DictConfig) else []
+    if last in names:
+        above, _, own = parent.rpartition(".")
+        if OmegaConf.is_interpolation(OmegaConf.select(cfg, above) if above else cfg, own):
+            return f"{key}: {parent} takes its values from another key; set them there"
+        return f"{key}: no such key in the word that was chosen for {parent.split('.')[0]}"
     if not names:
-        return f"{key}: no such key{_near(key, sorted(_keys_below('')))}"
+        return f"{key}: no such key{_near(key, sorted(map(str, cfg)))}"
     where = f" (keys of {parent}: {', '.join(names)})" if parent else f" (keys: {', '.join(names)})"
     return f"{key}: no such key{_near(last, names)}{where}"
 
@@ -140,13 +145,11 @@ def _near(word: str, words: list[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _keys_below(parent: str) -> list[str]:
-    """Keys of a node of the default config, to suggest from."""
+def _default() -> DictConfig:
+    """The config of no overrides, to suggest keys from."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose("config")
-    node = OmegaConf.select(cfg, parent) if parent else cfg
-    return [str(key) for key in node] if isinstance(node, DictConfig) else []
+        return compose("config")

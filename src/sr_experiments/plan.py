@@ -68,13 +68,16 @@ def plan(cfg: DictConfig, descendants: tuple[Mapping[str, Any], ...] = ()) -> Pl
         descendants: configs of the runs that wait for this one, to notice a circle.
 
     Raises:
-        UserError: missing pictures, or a run that is its own parent.
+        UserError: missing pictures, a run that is its own parent, or a part of the network that
+            the model has no place for.
     """
     config = plain(cfg)
     bare = {k: v for k, v in config.items() if k != "overrides"}
     if bare in descendants:
         roles = ", ".join(f"{role}={config[role]}" for role in ("start", "teacher", "reference"))
         raise UserError(f"{roles}: one of these parents is this very run")
+    if not descendants:  # a sweep's words reach its references, where they may mean nothing
+        _refuse_idle_words(cfg, config)
     line = (*descendants, bare)
     trained = is_trained(config)
     start = _start(cfg, config, line)
@@ -90,6 +93,14 @@ def plan(cfg: DictConfig, descendants: tuple[Mapping[str, Any], ...] = ()) -> Pl
     directory = find(Path(config["paths"]["runs"]), config["name"], slug(words), own)
     title = " ".join(words)
     return Plan(config, pictures, directory, title, start, reference, weights, teacher)
+
+
+def _refuse_idle_words(cfg: DictConfig, config: Mapping[str, Any]) -> None:
+    """Refuse a part of the network that was asked for and that the model has no place for."""
+    for override in cfg.overrides:
+        key, _, word = override.lstrip("+").partition("=")
+        if key in ("activation", "convolution") and key not in config["model"]:
+            raise UserError(f"{key}={word}, model={config['words']['model']}: it has no {key}")
 
 
 def _start(

@@ -135,7 +135,6 @@ def test_the_order_and_the_spelling_of_overrides_do_not_count():
 def test_bicubic_is_the_same_run_whatever_the_training_says():
     bicubic = identity("model=bicubic")
     for other in (
-        "activation=mish",
         "seed=4",
         "training.epochs=3",
         "optimizer.lr=1",
@@ -190,6 +189,7 @@ def test_a_parent_in_other_words_does_not_inherit_what_was_said_of_these():
             ["method=fakd", "teacher={model: bicubic, method: none}"],
             "teacher=.*: that run has no trained weights",
         ),
+        (["model=bicubic", "activation=mish"], "activation=mish, model=bicubic: it has no activat"),
         (["start_optimizer=true"], "start_optimizer=true: needs a run to begin with"),
         (["start={method: none}"], "start=.*: that run trains nothing to begin with"),
     ],
