@@ -26,6 +26,8 @@ MAY = {
         *("data", "training", "runs", "plan", "sweep"),
     },
     "reproduce": {"errors", "papers", "workload"},
+    "apply": {"errors", "imaging", "models", "factories"},
+    "upscale": {"errors", "imaging", "apply", "downscale"},
     "imaging": {"errors"},
     "models": {"errors", "imaging"},
     "metrics": {"errors", "imaging"},

@@ -8,6 +8,7 @@ from skimage import data
 
 from sr_experiments import downscale as command
 from sr_experiments.errors import UserError
+from sr_experiments.imaging import resize
 from sr_experiments.imaging.io import read_image
 from sr_experiments.imaging.resize import downscale, imresize, modcrop
 
@@ -85,6 +86,19 @@ def test_bytes_are_rounded_after_each_pass():
     assert np.array_equal(found, expected)
     once = np.floor(imresize(photograph.astype(np.float64), 1 / 2).clip(0, 255) + 0.5)
     assert 0.02 < (found != once).mean() < 0.3
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float64, torch.float32])
+@pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 3, 1.7])
+def test_pieces_change_no_value(scale, dtype, monkeypatch):
+    """A processor resizes in pieces of a picture; whole, in bands and row by row are one result."""
+    images = noise(5, 41, 67).mul(255).to(dtype)
+    results = []
+    for piece in (10**9, 900, 1):
+        monkeypatch.setattr(resize, "_PIECE", piece)
+        results.append(imresize(images, scale))
+    alone = torch.stack([imresize(image, scale) for image in images])
+    assert all(torch.equal(results[0], other) for other in (*results[1:], alone))
 
 
 def test_sizes():

@@ -18,6 +18,7 @@ from sr_experiments.errors import UserError
 Border = Literal["mirror", "clamp"]
 BORDERS: tuple[Border, ...] = ("mirror", "clamp")
 Image = TypeVar("Image", np.ndarray, Tensor)
+_PIECE = 2**16  # values worked on at a time: half a megabyte of float64
 
 
 def imresize(
@@ -68,8 +69,9 @@ def imresize(
         scale_h = scale_w = float(scale)
     if out_h < 1 or out_w < 1:
         raise UserError(f"imresize: a {height}x{width} image cannot become {out_h}x{out_w} pixels")
-    image = _resize_axis(image, -2, out_h, scale_h, border)
-    return _resize_axis(image, -1, out_w, scale_w, border)
+    image = _resize_rows(image, out_h, scale_h, border)
+    turned = _resize_rows(image.transpose(-1, -2).contiguous(), out_w, scale_w, border)
+    return turned.transpose(-1, -2).contiguous()
 
 
 def downscale(image: Image, factor: int, *, border: Border = "mirror") -> Image:
@@ -108,8 +110,19 @@ def _cubic(x: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _taps(length: int, out: int, scale: float, border: Border) -> tuple[Tensor, Tensor]:
-    """Source indices and weights, both ``(taps, out)``, of MATLAB's ``contributions``."""
+def kernel_taps(
+    length: int,
+    out: int,
+    scale: float,
+    border: Border,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device = torch.device("cpu"),  # noqa: B008 - a constant
+) -> tuple[Tensor, Tensor]:
+    """Source indices and weights, both ``(taps, out)``, of MATLAB's ``contributions``.
+
+    Computed in float64 on the processor; kept where they are used, so that a network which resizes
+    its input waits for no transfer.
+    """
     stretch = min(scale, 1.0)  # shrinking widens the kernel: that is the antialiasing
     support = 4.0 / stretch
     # MATLAB counts pixels from one: u = x / scale + 0.5 (1 - 1 / scale).
@@ -125,27 +138,47 @@ def _taps(length: int, out: int, scale: float, border: Border) -> tuple[Tensor, 
     else:
         source = source.clamp(0, length - 1)
     used = weights.abs().amax(1) > 0
-    return source[used], weights[used]
+    return source[used].to(device), weights[used].to(device, dtype)
 
 
-def _resize_axis(image: Tensor, axis: int, out: int, scale: float, border: Border) -> Tensor:
-    """One separable pass along ``axis`` (-2 or -1)."""
-    length = image.shape[axis]
+def _resize_rows(image: Tensor, out: int, scale: float, border: Border) -> Tensor:
+    """One separable pass, along the last axis but one: ``(..., L, W)`` -> ``(..., out, W)``.
+
+    Rows lie together in memory, so that every step below is a run over whole rows; the other axis
+    is transposed for its pass.
+    """
+    length, width = image.shape[-2:]
     if scale == 1.0 and out == length:
         return image
-    source, weights = _taps(length, out, scale, border)
     # float64 for bytes: sums that end on .5 must round as MATLAB's doubles do.
     dtype = torch.float64 if image.dtype in (torch.uint8, torch.float64) else torch.float32
-    source = source.to(image.device)
-    weights = weights.to(image.device, dtype)
-    shape = (-1, 1) if axis == -2 else (-1,)
+    source, weights = kernel_taps(length, out, scale, border, dtype, image.device)
+    planes = image.reshape(-1, length, width)
+    if image.device.type != "cpu":
+        return _mix(planes, source, weights, image.dtype).view(*image.shape[:-2], out, width)
+    # In pieces whose sums stay in the processor's cache: a third of the time.
+    rows = min(out, max(1, _PIECE // width))
+    count = max(1, _PIECE // (rows * width))
+    groups = []
+    for group in planes.split(count):
+        parts = []
+        for index, weight in zip(source.split(rows, 1), weights.split(rows, 1), strict=True):
+            first, last = int(index.min()), int(index.max())
+            used = group[:, first : last + 1]
+            parts.append(_mix(used, index - first, weight, image.dtype))
+        groups.append(torch.cat(parts, 1))
+    return torch.cat(groups).view(*image.shape[:-2], out, width)
+
+
+def _mix(planes: Tensor, source: Tensor, weights: Tensor, dtype: torch.dtype) -> Tensor:
+    """Weighted sums of the rows ``source``, in the order of the taps: ``(P, out, W)``."""
+    planes = planes.to(weights.dtype)
     total: Tensor | None = None
-    for index, weight in zip(source, weights, strict=True):
-        rows = image.index_select(axis, index).to(dtype)
-        weight = weight.view(shape)
+    for index, weight in zip(source, weights[:, :, None], strict=True):
+        rows = planes.index_select(1, index)
         total = rows * weight if total is None else torch.addcmul(total, rows, weight)
     assert total is not None
-    if image.dtype == torch.uint8:
+    if dtype == torch.uint8:
         # Clipped first, so "half away from zero" is floor(x + 1/2).
         return total.clamp_(0, 255).add_(0.5).floor_().to(torch.uint8)
-    return total.to(image.dtype)
+    return total.to(dtype)

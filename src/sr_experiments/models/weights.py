@@ -1,0 +1,55 @@
+"""Files of weights: tensors and the config that rebuilds their network, as safetensors."""
+
+import json
+from collections.abc import Mapping
+from os import PathLike, fspath
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sr_experiments.errors import UserError
+from sr_experiments.imaging.io import replacing
+
+
+def save_weights(
+    path: str | PathLike[str], state: Mapping[str, Tensor], network: Mapping[str, Any]
+) -> None:
+    """Save a network's weights and the config that rebuilds it, as safetensors.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
+    # A single entry: safetensors writes several in no fixed order, and equal runs have equal files.
+    metadata = {"network": json.dumps(network)}
+    with replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+
+def load_weights(path: str | PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What :func:`save_weights` saved: tensors, and the network's config. No code is run.
+
+    Raises:
+        UserError: the file is missing, damaged, or not one of the suite's.
+    """
+    where = fspath(path)
+    try:
+        with safe_open(path, "pt") as file:
+            network = (file.metadata() or {}).get("network")
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - no mapping
+    except FileNotFoundError:
+        raise UserError(f"{where}: no such weights") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{where}: damaged weights ({error}); remove the file") from None
+    try:
+        config = json.loads(network or "null")
+    except ValueError:
+        config = None
+    if not isinstance(config, dict):
+        raise UserError(f"{where}: these weights do not say which network they belong to")
+    return tensors, config

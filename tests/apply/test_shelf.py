@@ -1,0 +1,81 @@
+"""Every way to name a network finds that network, or says in a line why not."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from sr_experiments.apply import shelf
+from sr_experiments.errors import UserError
+from sr_experiments.models.edsr import EDSR
+from sr_experiments.models.vdsr import VDSR
+from sr_experiments.models.weights import save_weights
+
+TWO = Fraction(2)
+CONFIG = {"_target_": "sr_experiments.models.vdsr.VDSR", "scale": 2, "n_layers": 3, "n_feats": 4}
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return VDSR(2, 3, 4)
+
+
+def same(found, network):
+    ours, theirs = found.network.state_dict(), network.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+def test_a_run_a_checkpoint_a_file_and_a_shipped_name(tmp_path, network, monkeypatch):
+    other = VDSR(2, 3, 4)
+    run = tmp_path / "run"
+    save_weights(run / "checkpoints" / "weights.safetensors", network.state_dict(), CONFIG)
+    save_weights(run / "checkpoints" / "weights-averaged.safetensors", other.state_dict(), CONFIG)
+    state = {f"network.{k}": v for k, v in network.state_dict().items()} | {"loss.x": torch.ones(1)}
+    torch.save({"network": CONFIG, "state_dict": state}, tmp_path / "last.ckpt")
+    file = run / "checkpoints" / "weights.safetensors"
+    for name in (run, file, tmp_path / "last.ckpt"):
+        found = shelf.find(str(name), TWO)
+        assert same(found, network) and found.words.startswith("VDSR 3x4")
+    assert same(shelf.find(str(run), TWO, weights="averaged"), other)
+    with pytest.raises(UserError, match="only a run's directory"):
+        shelf.find(str(file), TWO, weights="averaged")
+    monkeypatch.setattr(shelf, "SHIPPED", tmp_path / "none")
+    with pytest.raises(UserError, match="name one with --model"):
+        shelf.find(None, TWO)
+    monkeypatch.setattr(shelf, "SHIPPED", tmp_path / "shipped")
+    save_weights(tmp_path / "shipped" / "small.safetensors", other.state_dict(), CONFIG)
+    assert same(shelf.find(None, TWO), other) and same(shelf.find("small", TWO), other)
+
+
+def test_foreign_weights(tmp_path, research):
+    file = str(research / "weights" / "vdsr_twtygqyy_state_dict.pt")
+    found = shelf.find(file, Fraction(3), architecture="vdsr:bias=false")
+    assert found.network.scale == 3 and found.network.size == "20x64"
+    with pytest.raises(UserError, match="--architecture"):
+        shelf.find(file, TWO)
+    with pytest.raises(UserError, match="these are not the weights of VDSR"):
+        shelf.find(file, TWO, architecture="vdsr")
+    for wrong in ("vgg", "vdsr:bias", "vdsr:bias=no", "vdsr:depth=3"):
+        with pytest.raises(UserError, match=wrong.partition(":")[2].partition("=")[0] or "vgg"):
+            shelf.find(file, TWO, architecture=wrong)
+
+
+def test_what_holds_no_network_is_refused(tmp_path, network):
+    torch.save({"state_dict": {}}, tmp_path / "bare.ckpt")
+    (tmp_path / "text.ckpt").write_text("no pickle")
+    (tmp_path / "empty").mkdir()
+    evil = CONFIG | {"_target_": "os.system"}
+    save_weights(tmp_path / "evil.safetensors", network.state_dict(), evil)
+    save_weights(tmp_path / "other.safetensors", EDSR(2, 1, 4).state_dict(), CONFIG)
+    for name, says in {
+        "bare.ckpt": "does not say which network",
+        "text.ckpt": "cannot be read",
+        "empty": "not a run's directory",
+        "evil.safetensors": "refused",
+        "other.safetensors": "another network",
+        "absent": "no such name",
+    }.items():
+        with pytest.raises(UserError, match=says) as caught:
+            shelf.find(str(tmp_path / name), TWO)
+        assert "\n" not in str(caught.value)
