@@ -9,7 +9,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-tables plan report test format clean
+.PHONY: help setup reproduce-tables plan report test bench format clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ test: $(READY) ## Lint, type check and test
 	$(VENV)/bin/ruff format --check src tests
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest -n auto --maxprocesses 4
+
+bench: $(READY) ## Time patches, an update, scoring, bicubic and start-up, beside peers if given
+	$(RUN) tests/benchmarks/bench.py $(OPTIONS)
 
 format: $(READY) ## Format the code
 	$(VENV)/bin/ruff check --fix src tests

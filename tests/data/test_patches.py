@@ -1,13 +1,19 @@
 """Which patches are cut, and that they are cut from where they say."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from sr_experiments.data import patches
+from sr_experiments.data.module import SuperResolutionData
 from sr_experiments.data.patches import CropSampler, cut
+from sr_experiments.data.sources import find_pictures
 from sr_experiments.data.store import ImageStore, Pairs
 from sr_experiments.errors import UserError
+from sr_experiments.imaging.io import write_png
 
 FIELDS = ("image", "top", "left", "flip_rows", "flip_columns", "transpose")
 SIZES = torch.tensor([20, 31, 17]), torch.tensor([25, 16, 40])
@@ -112,7 +118,7 @@ def store(images):
     sizes = torch.tensor([i.shape[:2] for i in images])
     counts = sizes.prod(1)
     return ImageStore(
-        pixels=torch.from_numpy(np.concatenate([i.reshape(-1, 3) for i in images])),
+        pixels=torch.from_numpy(np.concatenate([i.reshape(-1, 3) for i in images])).contiguous(),
         first=counts.cumsum(0) - counts,
         heights=sizes[:, 0],
         widths=sizes[:, 1],
@@ -128,8 +134,11 @@ def sliced(image, size, top, left, flip_rows, flip_columns, transpose):
     return patch.swapaxes(0, 1) if transpose else patch
 
 
+@pytest.mark.parametrize("by", ["rows", "pixels"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_patches_are_the_plain_slices_and_lr_lies_under_hr(scale):
+def test_patches_are_the_plain_slices_and_lr_lies_under_hr(scale, by, monkeypatch):
+    """Row by row as a processor does it, and pixel by pixel as other devices do."""
+    monkeypatch.setattr(patches, "_by_rows", getattr(patches, f"_by_{by}"))
     high, low, pairs = pairs_of_blocks(scale)
     draw = sampler(batch_size=64)
     for t in range(3):
@@ -150,3 +159,48 @@ def test_a_picture_smaller_than_the_patch_is_refused():
     with pytest.raises(UserError, match="smaller than the 17x17 patch"):
         sampler(patch_size=17)
     assert len(rows(sampler(patch_size=16)(0))) == 8
+
+
+def test_a_batch_smaller_than_the_ways_to_turn_it_is_cut_too():
+    """One patch, and so most ways to turn one are empty; and a patch as large as the store."""
+    generator = np.random.default_rng(9)
+    image = generator.integers(0, 256, (12, 12, 3)).astype(np.uint8)
+    one = store([image])
+    seen = set()
+    for t in range(40):
+        crops = CropSampler(one.heights, one.widths, 12, 1, 0)(t)
+        _, *place = rows(crops)[0]
+        expected = sliced(image, 12, *place)
+        assert np.array_equal(patches.gather(one, crops, 12)[0].permute(1, 2, 0), expected)
+        seen.add(tuple(place))
+    assert len(seen) == 8
+
+
+def test_no_file_is_opened_in_the_steady_state(tmp_path):
+    """The audit hook of Python sees every file that is opened; the patches come from a mapping."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(3):
+        noise = np.random.default_rng(index).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+        write_png(folder / f"{index}.png", noise)
+    cache = tmp_path / "cache"
+    pictures = find_pictures(str(folder), tmp_path, cache)
+    data = SuperResolutionData(pictures, None, [], scale=2, cache=cache, patch_size=16)
+    data.prepare_data()
+    data.setup()
+    opened: list[str] = []
+    watching = True
+
+    def hook(event, arguments):
+        if watching and event in ("open", "os.listdir", "os.scandir", "subprocess.Popen"):
+            opened.append(str(arguments[0]))
+
+    sys.addaudithook(hook)
+    (tmp_path / "seen").write_text("")
+    assert opened, "the hook does see a file"
+    data.stream.batch(0)
+    opened.clear()
+    batches = [data.stream.batch(t) for t in range(1, 50)]
+    watching = False
+    assert opened == []
+    assert len({batch.hr.sum().item() for batch in batches}) > 40

@@ -70,6 +70,28 @@ def test_valid_ssim_is_scikit_images(photograph, sigma):
     assert ssim(batch(a), batch(b)).item() == pytest.approx(expected, abs=1e-10)
 
 
+@pytest.mark.parametrize("shape", [(11, 11), (11, 150), (150, 11), (107, 35), (192, 22), (200, 61)])
+def test_maps_of_any_size_are_scikit_images(shape):
+    """A processor works in strips and blocks: sizes that fill them, that do not, and the least."""
+    a, b = (image[: shape[0], : shape[1]] for image in pair("coffee", 12))
+    found = torch.cat([ssim_map(batch(a), batch(b)), ssim_map(batch(a[::-1]), batch(b[::-1]))])
+    assert a.shape[:2] == shape
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    for i in range(3):
+        planes = a[..., i], b[..., i]
+        _, full = structural_similarity(*planes, data_range=255, full=True, **options)
+        expected = torch.from_numpy(full[5:-5, 5:-5])
+        torch.testing.assert_close(found[0, i], expected, atol=1e-10, rtol=0)
+        torch.testing.assert_close(found[1, i], expected.flip(0), atol=1e-10, rtol=0)
+
+
+def test_scores_leave_the_pictures_as_they_are():
+    a, b = (batch(image).double() for image in pair("chelsea", 15))
+    copies = a.clone(), b.clone()
+    psnr(a, b), ssim(a, b), ssim(a, b, window="replicate")
+    assert torch.equal(a, copies[0]) and torch.equal(b, copies[1])
+
+
 @pytest.mark.parametrize(("photograph", "sigma"), [("astronaut", 4), ("chelsea", 25)])
 def test_replicate_ssim_is_matlabs(photograph, sigma):
     a, b = pair(photograph, sigma)

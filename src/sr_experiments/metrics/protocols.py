@@ -171,11 +171,15 @@ def score_batch(
         plane = demo_luma(sr, grey) if sr_luma is None else sr_luma
         planes["y_network"] = plane, demo_luma(hr, grey)
     columns: list[Tensor] = []
+    errors: dict[tuple[Space, int], Tensor] = {}
     full_maps: dict[Space, Tensor] = {}
     for protocol in PROTOCOLS.values():
         space = protocol.space if protocol.space in planes else "y_uint8"
         a, b = (_cut(plane, protocol.shave(scale)) for plane in planes[space])
-        columns.append(psnr(a, b))
+        key = space, protocol.extra_shave
+        if key not in errors:  # two protocols may differ in SSIM alone
+            errors[key] = psnr(a, b)
+        columns.append(errors[key])
         if protocol.ssim_window is None:
             continue
         if protocol.ssim_window == "valid" and space in full_maps:
