@@ -142,7 +142,7 @@ def test_stages_and_names_are_those_of_the_suite() -> None:
         "platform": [
             *("platform_methods", "platform_residual", "platform_learning_rate"),
             *("platform_optimizer", "platform_initializer", "platform_regularization"),
-            "platform_clipping",
+            *("platform_weight_decay", "platform_clipping"),
         ],
     }
     assert {name: load_paper(name).stages for name in papers()} == wanted

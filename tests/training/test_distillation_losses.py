@@ -149,14 +149,15 @@ def test_hints_and_selected_hints_by_hand():
     # Adapted 2 * 1 - 3 + .5 = -.5, and 4.5: they miss 0.5 and 1.5 by 1 and by 3.
     ours, theirs = [[1.0, 3.0], [3.0, 2.0]], [[0.5, 1.5]]
     found = one_tap(FitNet(0.5), weight, bias, ours, theirs)
-    assert found == pytest.approx(0.5 * (1 + 9) / 2)
+    square = (0.25 + 2.25) / 2  # the teacher's, in which errors are counted
+    assert found == pytest.approx(0.5 * (1 + 9) / 2 / square)
     # Misses 1 and 3 over their mean 2: attention in the ratio exp(.5) to exp(1.5).
     large = math.exp(1.5) / (math.exp(0.5) + math.exp(1.5))
     found = one_tap(LSFD(0.5), weight, bias, ours, theirs)
-    assert found == pytest.approx(0.5 * ((1 - large) * 1 + large * 9))
+    assert found == pytest.approx(0.5 * ((1 - large) * 1 + large * 9) / square)
     even = [[-2.5, 2.5]]  # missed by 2 everywhere
-    assert one_tap(LSFD(), weight, bias, ours, even) == pytest.approx(4)
-    assert one_tap(FitNet(), weight, bias, ours, even) == pytest.approx(4)
+    assert one_tap(LSFD(), weight, bias, ours, even) == pytest.approx(4 / 6.25)
+    assert one_tap(FitNet(), weight, bias, ours, even) == pytest.approx(4 / 6.25)
     exact = [[-0.5, 4.5]]
     assert one_tap(LSFD(), weight, bias, ours, exact) == 0
 

@@ -19,6 +19,7 @@ from sr_experiments.errors import UserError
 
 Similarity = Literal["l1", "cosine"]
 Negatives = Literal["teacher", "student", "both"]
+Reduction = Literal["sum", "mean"]
 #: Stands for what is smaller where it is divided by or its logarithm is taken.
 LEAST = 1e-6
 
@@ -99,6 +100,10 @@ class Contrastive(Distillation):
     negatives are the teacher's outputs, the student's or both it does not say: N - 1, N - 1 or
     2 (N - 1) of them for each image. The student learns from its negatives too.
 
+    Nothing bounds the ``cosine`` loss below: a picture that has less and less in common with all
+    others is better and better. Summed as printed, with the weight of 10, it draws a student away
+    from its pictures, at a small rate too; the mean over the batch still costs it PSNR.
+
     A factor on all outputs leaves L_CL as it is. It is finite because a sum over negatives, and
     the positive cosine whose logarithm is taken, count as 1e-6 where they are below, and give no
     gradient there. That happens only where an image equals all its negatives, or where cosines
@@ -111,18 +116,26 @@ class Contrastive(Distillation):
         similarity: ``l1`` or ``cosine``.
         weight: the paper's alpha.
         negatives: whose outputs.
+        reduction: ``sum`` over the images of a batch, as equation (1) prints it, or ``mean``.
     """
 
     def __init__(
-        self, similarity: Similarity, weight: float = 10.0, negatives: Negatives = "teacher"
+        self,
+        similarity: Similarity,
+        weight: float = 10.0,
+        negatives: Negatives = "teacher",
+        reduction: Reduction = "sum",
     ) -> None:
         super().__init__()
+        if reduction not in get_args(Reduction):
+            raise ValueError(f"reduction={reduction}: {' or '.join(get_args(Reduction))}")
         if similarity not in get_args(Similarity):
             raise ValueError(f"similarity={similarity}: {' or '.join(get_args(Similarity))}")
         if negatives not in get_args(Negatives):
             raise ValueError(f"negatives={negatives}: {', '.join(get_args(Negatives))}")
         _refuse_negative(weight=weight)
         self.similarity, self.weight, self.negatives = similarity, weight, negatives
+        self.reduction = reduction
 
     def value(self, student: Seen, teacher: Seen, truth: Tensor) -> Tensor:
         """Equation (2)."""
@@ -151,8 +164,10 @@ class Contrastive(Distillation):
             sums = sums + (self._pairs(student, student) * others).sum(1)
         positives, sums = across.diagonal(), sums.clamp_min(LEAST)
         if self.similarity == "l1":
-            return (positives / sums).sum()
-        return (sums.log() - positives.clamp_min(LEAST).log()).sum()
+            terms = positives / sums
+        else:
+            terms = sums.log() - positives.clamp_min(LEAST).log()
+        return terms.sum() if self.reduction == "sum" else terms.mean()
 
     def _pairs(self, first: Tensor, second: Tensor) -> Tensor:
         """d of every image with every other: two ``(N, values)`` -> ``(N, N)``."""
@@ -218,12 +233,13 @@ class FAKD(Distillation):
 
 
 class FitNet(Distillation):
-    """Hints (Romero et al. 2015): L1(S, HR) + weight * the sum over the taps of MSE(A(S_k), T_k).
+    """Hints (Romero et al. 2015): L1(S, HR) + weight * the sum over the taps of the relative error.
 
-    A, a 1x1 convolution for each tap, takes the student's channels to the teacher's. It is trained
-    with the student and thrown away with the loss. Features are compared in their own units, so
-    the weight has to follow the networks': in an EDSR that counts to 255 inside, hints of an
-    untrained student are in the thousands, and its L1 in the tens.
+    The relative error of a tap is MSE(A(S_k), T_k) over the teacher's mean square in the batch. A,
+    a 1x1 convolution for each tap, takes the student's channels to the teacher's. It is trained
+    with the student and thrown away with the loss. The paper takes the bare squared error; in an
+    EDSR that counts to 255 inside that is in the thousands where its L1 is in the tens, and the
+    student learns nothing else. Divided, a weight means the same for every teacher.
 
     Args:
         weight: of the sum over the taps.
@@ -257,7 +273,8 @@ class FitNet(Distillation):
         for adapter, ours, theirs in triples:
             weights = next(adapter.parameters())
             adapted = adapter(ours.to(weights.dtype)).to(ours.dtype)
-            loss = loss + self.weight * self.distance(adapted, theirs)
+            unit = theirs.square().mean().clamp_min(torch.finfo(theirs.dtype).tiny)
+            loss = loss + self.weight * self.distance(adapted, theirs) / unit
         return loss
 
     def distance(self, adapted: Tensor, theirs: Tensor) -> Tensor:
