@@ -2,7 +2,8 @@
 PYTHON ?= python3
 PAPERS ?=
 BUDGET ?= quick
-LAUNCHER ?= basic
+# Networks of the small budgets are too small to be shared by cores: a run for each core instead.
+LAUNCHER ?= $(if $(filter smoke quick,$(BUDGET)),joblib,basic)
 OPTIONS ?=
 VENV := .venv
 RUN := $(VENV)/bin/python

@@ -1,7 +1,7 @@
-"""Enlarge pictures with a network.
+"""Enlarge pictures and videos with a network.
 
-``python -m sr_experiments.upscale IN... OUT`` takes pictures and folders. What is written is what
-the suite would score: the same network, the same colours, the same rounding.
+``python -m sr_experiments.upscale IN... OUT`` takes pictures, videos and folders. What is written
+is what the suite would score: the same network, the same colours, the same rounding.
 """
 
 import sys
@@ -19,6 +19,16 @@ from sr_experiments.apply.enlarge import enlarge_file
 from sr_experiments.apply.picture import FORMATS, measure
 from sr_experiments.apply.shelf import find, shipped
 from sr_experiments.apply.upscaler import MAX_SCALE, Upscaler
+from sr_experiments.apply.video import FORMATS as VIDEO_FORMATS
+from sr_experiments.apply.video import (
+    VideoOptions,
+    check_target,
+    enlarge_video,
+    is_video,
+    measure_video,
+    require_av,
+    written_suffix,
+)
 from sr_experiments.downscale import Parser
 from sr_experiments.errors import UserError
 from sr_experiments.imaging.io import SUFFIXES
@@ -40,12 +50,13 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        0 when every picture was written, 1 when some were not, 2 for a user's mistake, 130 when
+        0 when every file was written, 1 when some were not, 2 for a user's mistake, 130 when
         interrupted.
     """
     try:
         options = _parser().parse_args(argv)
-        jobs = plan(options.sources, options.target, options.format)
+        videos = _video_options(options)
+        jobs = plan(options.sources, options.target, options.format, videos)
         jobs = _without_existing(jobs, options.existing)
         found = find(
             options.model,
@@ -69,30 +80,30 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(_announcement(found.words, upscaler))
     try:
-        failures = _work(jobs, upscaler, options, console)
+        failures = _work(jobs, upscaler, options, videos, console)
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted; what was written is whole, --skip-existing goes on\n")
         return 130
     for failure in failures:
         sys.stderr.write(f"error: {failure}\n")
-    console.print(f"{len(jobs) - len(failures)} of {len(jobs)} pictures written")
+    console.print(f"{len(jobs) - len(failures)} of {len(jobs)} {_noun(jobs)} written")
     return 1 if failures else 0
 
 
 def _parser() -> Parser:
     parser = Parser(
         prog="python -m sr_experiments.upscale",
-        description="Enlarge pictures, or all pictures of folders, with a network.",
+        description="Enlarge pictures and videos, or all of those in folders, with a network.",
     )
     add = parser.add_argument
-    add("sources", metavar="IN", type=Path, nargs="+", help="pictures and folders")
+    add("sources", metavar="IN", type=Path, nargs="+", help="pictures, videos, folders")
     add(
         "target",
         metavar="OUT",
         type=Path,
-        help="a folder, where NAME.png is written for NAME as in the folder IN, and animations "
-        "keep their format; or, for one picture, a file whose suffix says the format: "
-        + ", ".join(FORMATS),
+        help="a folder, where NAME.png is written for NAME as in the folder IN, animations keep "
+        "their format, and videos become .mp4, .mkv or .webm; or, for one picture or video, a "
+        "file whose suffix says the format: " + ", ".join([*FORMATS, *VIDEO_FORMATS]),
     )
     names = ", ".join([*shipped(), "bicubic"])
     add(
@@ -129,6 +140,20 @@ def _parser() -> Parser:
     )
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the network works")
     add("--max-pixels", type=_count, help="the largest picture that is read; Pillow's by default")
+    add("--start", type=_seconds, default=Fraction(0), help="seconds of a video to leave out")
+    add("--duration", type=_seconds, help="seconds of a video to take; all by default")
+    add(
+        "--crf",
+        type=_quality,
+        help="quality of a video, 0 is best; 18 by default for H.264 (.mp4, .mkv), 28 for VP9 "
+        "(.webm)",
+    )
+    add("--lossless", action="store_true", help="videos as FFV1 in RGB (.mkv), nothing lost")
+    add(
+        "--keep-readable",
+        action="store_true",
+        help="of a video that is cut short, write what can be read",
+    )
     existing = parser.add_mutually_exclusive_group()
     for name, text in (("overwrite", "replace"), ("skip", "leave out")):
         flag = "--overwrite" if name == "overwrite" else "--skip-existing"
@@ -138,23 +163,29 @@ def _parser() -> Parser:
     return parser
 
 
-def plan(sources: Sequence[Path], target: Path, suffix: str = "png") -> list[Job]:
-    """Which picture is written where.
+def plan(
+    sources: Sequence[Path],
+    target: Path,
+    suffix: str = "png",
+    videos: VideoOptions | None = None,
+) -> list[Job]:
+    """Which picture or video is written where.
 
-    Folders are searched to the bottom, and their tree is mirrored. Files that are no pictures by
+    Folders are searched to the bottom, and their tree is mirrored. Files that are neither by
     their suffix are passed over there, but not where they are named.
 
     Raises:
         UserError: there is nothing to read, two files would be one, or a source would be replaced.
     """
+    videos = videos or VideoOptions()
     found: list[tuple[Path, Path]] = []
     for source in sources:
         if source.is_dir():
-            inner = [p for p in sorted(source.rglob("*")) if _is_picture(p, source)]
+            inner = [p for p in sorted(source.rglob("*")) if _is_ours(p, source)]
             # An OUT inside of IN is not read again.
             within = [p for p in inner if target.resolve() not in p.resolve().parents]
             if not within:
-                raise UserError(f"{source}: no picture in this folder")
+                raise UserError(f"{source}: no picture in this folder, and no video")
             found += [(p, p.relative_to(source)) for p in within]
         elif source.is_file():
             found.append((source, Path(source.name)))
@@ -163,14 +194,24 @@ def plan(sources: Sequence[Path], target: Path, suffix: str = "png") -> list[Job
     single = len(sources) == 1 and sources[0].is_file() and not target.is_dir()
     known = target.suffix.lower()
     jobs = []
-    if single and (known in FORMATS or known in SUFFIXES):
+    if any(is_video(source) for source, _ in found):
+        require_av()
+    if single and is_video(found[0][0]) and known:
+        check_target(target, videos)
+        jobs = [Job(found[0][0], target, measure_video(found[0][0], videos))]
+    elif single and (known in FORMATS or known in SUFFIXES or is_video(target)):
         if known not in FORMATS:
             raise UserError(f"{target}: can be written as {', '.join(FORMATS)}")
         jobs = [Job(found[0][0], target, measure(found[0][0])[0])]
     else:
-        if target.is_file() or known in FORMATS:
+        if target.is_file() or known in FORMATS or is_video(target):
             raise UserError(f"{target}: a folder is needed for several pictures; name a folder")
         for source, name in found:
+            if is_video(source):
+                into = target / name.with_suffix(written_suffix(name.suffix, videos.lossless))
+                check_target(into, videos)
+                jobs.append(Job(source, into, measure_video(source, videos)))
+                continue
             pixels, animated = measure(source)
             kept = _KEPT.get(source.suffix.lower()) if animated else None
             jobs.append(Job(source, target / name.with_suffix(kept or f".{suffix}"), pixels))
@@ -188,9 +229,25 @@ def plan(sources: Sequence[Path], target: Path, suffix: str = "png") -> list[Job
     return jobs
 
 
-def _is_picture(path: Path, root: Path) -> bool:
+def _is_ours(path: Path, root: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
+    ours = path.suffix.lower() in SUFFIXES or is_video(path)
+    return ours and not hidden and path.is_file()
+
+
+def _noun(jobs: Sequence[Job]) -> str:
+    kinds = {is_video(job.source) for job in jobs}
+    return "files" if len(kinds) > 1 else "videos" if kinds == {True} else "pictures"
+
+
+def _video_options(options: Namespace) -> VideoOptions:
+    return VideoOptions(
+        start=options.start,
+        duration=options.duration,
+        crf=options.crf,
+        lossless=options.lossless,
+        keep_readable=options.keep_readable,
+    )
 
 
 def _without_existing(jobs: list[Job], existing: str | None) -> list[Job]:
@@ -206,7 +263,11 @@ def _without_existing(jobs: list[Job], existing: str | None) -> list[Job]:
 
 
 def _work(
-    jobs: Sequence[Job], upscaler: Upscaler, options: Namespace, console: Console
+    jobs: Sequence[Job],
+    upscaler: Upscaler,
+    options: Namespace,
+    videos: VideoOptions,
+    console: Console,
 ) -> list[str]:
     """Do the jobs; one that fails does not stop the others.
 
@@ -230,18 +291,25 @@ def _work(
             end += job.pixels
             progress.update(task, description=job.source.name)
             try:
-                notes = enlarge_file(
-                    job.source,
-                    job.target,
-                    upscaler,
-                    max_pixels=options.max_pixels,
-                    progress=advance,
-                )
+                limit = options.max_pixels
+                if is_video(job.source):
+                    notes = enlarge_video(
+                        job.source,
+                        job.target,
+                        upscaler,
+                        videos,
+                        max_pixels=limit,
+                        progress=advance,
+                    )
+                else:
+                    notes = enlarge_file(
+                        job.source, job.target, upscaler, max_pixels=limit, progress=advance
+                    )
             except UserError as error:
                 failures.append(str(error))
             except (torch.OutOfMemoryError, MemoryError):
                 failures.append(f"{job.source}: out of memory; a smaller --tile takes less")
-            except Exception as error:  # the other pictures are still wanted
+            except Exception as error:  # the other files are still wanted
                 reason = " ".join(str(error).split())
                 failures.append(f"{job.source}: {type(error).__name__}: {reason}")
             else:
@@ -287,6 +355,22 @@ def _strength(text: str) -> float:
     if not 0 <= value <= 1:
         raise UserError(f"a strength of {text}: --denoise and --sharpen go from 0 to 1")
     return value
+
+
+def _seconds(text: str) -> Fraction:
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        value = Fraction(-1)
+    if not 0 <= value <= 10**7:
+        raise UserError(f"{text}: --start and --duration are seconds, such as 12.5")
+    return value
+
+
+def _quality(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 63):
+        raise UserError(f"--crf {text}: a whole number, 0 to 51 for H.264 and to 63 for VP9")
+    return int(text)
 
 
 def _count(text: str) -> int:
