@@ -4,6 +4,7 @@ Needs no torch: a report opens on a laptop from copied run folders.
 """
 
 import argparse
+import os
 from pathlib import Path
 
 DESCRIPTION = (
@@ -32,10 +33,10 @@ def main(argv: list[str] | None = None) -> int:
         "papers", nargs="*", metavar="PAPER", help="name or YAML file (default: every paper)"
     )
     parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)"
+        "--runs", type=Path, default=_place("runs"), help="folder of runs (default: %(default)s)"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("report"), help="where to write (default: %(default)s)"
+        "--out", type=Path, default=_place("report"), help="where to write (default: %(default)s)"
     )
     parser.add_argument("--budget", help="only runs of this budget (and bicubic)")
     arguments = parser.parse_args(argv)
@@ -55,6 +56,11 @@ def main(argv: list[str] | None = None) -> int:
         Console(stderr=True).print(Text(f"error: {error}"), soft_wrap=True)
         return 2
     return 0
+
+
+def _place(name: str) -> Path:
+    """A folder as the configs have it: from ``SR_RUNS``, ``SR_REPORT``, or here."""
+    return Path(os.environ.get(f"SR_{name.upper()}", name))
 
 
 if __name__ == "__main__":

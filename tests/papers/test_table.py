@@ -93,7 +93,6 @@ def test_what_must_not_meet_has_tables_of_its_own(tmp_path: Path, write_run: Wri
 OTHERS = [
     ({"updates": 3000}, "training.updates"),
     ({"words": {"clipping": "adjustable"}}, "words.clipping"),
-    ({"words": {"model": "edsr_baseline"}}, "words.model"),
     ({"settings": {"optimizer.lr": 0.01}}, "settings.optimizer.lr"),
 ]
 
@@ -120,6 +119,15 @@ def test_columns_differ_in_the_activation_only(
     found = tables(tmp_path)
     assert sorted(list(psnrs(t)) for t in found) == [["mish"], ["relu"]]
     assert all(list(t.group.distinct) == ([key] if key else []) for t in found)
+
+
+def test_runs_of_another_question_make_no_table(tmp_path: Path, write_run: Writer) -> None:
+    write_run(one(30.0))
+    write_run(one(31.0), activation="mish", words={"model": "edsr_baseline"})  # the same network
+    write_run(one(32.0), size="8x32")  # somebody's teacher
+    write_run(one(33.0), words={"budget": "study"})
+    study, quick = tables(tmp_path)
+    assert (psnrs(study), psnrs(quick)) == ({"relu": 33.0}, {"relu": 30.0, "mish": 31.0})
 
 
 def test_scales_may_have_recipes_of_their_own(tmp_path: Path, write_run: Writer) -> None:

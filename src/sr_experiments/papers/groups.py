@@ -27,8 +27,9 @@ PARAMETERS = "network.parameters"
 SPOKEN_FOR = ("seed", "scale", "model.scale", "model.activation.", "model.convolution.")
 #: The runs of the reference that stands beside the columns.
 BICUBIC_RUNS = {"words.model": "bicubic", "words.method": "none"}
-#: Words that change no network, only which data sets are scored with it.
-HARMLESS = frozenset({"words.benchmarks"})
+#: Words that say nothing of their own: which data sets are scored, and the name of a network whose
+#: class and sizes are compared themselves (`edsr` and `edsr_baseline` are one at small budgets).
+HARMLESS = frozenset({"words.benchmarks", "words.model"})
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,9 @@ def budget_rank(budget: str) -> tuple[int, str]:
 def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Group]:
     """Set runs apart that must not meet in a table; the largest budget and network come first.
 
-    Where a table names its experiment, a column takes other runs only for lack of that one's. A
-    table without published numbers only compares: of its groups, those of a single column are left
-    out as soon as another has more.
+    Where a table names its experiment, a column takes other runs only for lack of that one's. Of
+    the groups of a budget those of a single column are left out as soon as another has more: they
+    are runs of other questions that happen to fit a column, such as a teacher.
     """
     pairs = [(column, run) for column, runs in matched.items() for run in _preferred(source, runs)]
     words = {f"words.{word}" for _, run in pairs for word in run.words}
@@ -95,18 +96,22 @@ def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Grou
     }
     own = _own(source)
     separate = [key for key in SEPARATE if not key.startswith(own)]
-    candidates = (words | settings | {*RECIPE, *SEPARATE, PARAMETERS}) - HARMLESS - set(separate)
-    keys = [
-        key
-        for key in sorted(candidates)
-        if _differs(pairs, key, separate, across=not key.startswith(own))
-    ]
+    candidates = (words | settings | {*RECIPE, *SEPARATE}) - HARMLESS - set(separate)
+
+    def differs(key: str, apart: Sequence[str]) -> bool:
+        return _differs(pairs, key, apart, across=not key.startswith(own))
+
+    keys = [key for key in sorted(candidates) if differs(key, separate)]
+    # They follow from the settings and the scale, so they only tell apart what these do not.
+    if differs(PARAMETERS, [*separate, *keys]):
+        keys.append(PARAMETERS)
     groups: dict[tuple[str, ...], dict[str, list[Run]]] = {}
     for column, run in pairs:
         group = groups.setdefault(_values(run, (*separate, *keys)), {})
         group.setdefault(column, []).append(run)
-    if not source.published and any(len(group) > 1 for group in groups.values()):
-        groups = {values: group for values, group in groups.items() if len(group) > 1}
+    # The first of the values is the budget.
+    compared = {values[0] for values, group in groups.items() if len(group) > 1}
+    groups = {v: group for v, group in groups.items() if len(group) > 1 or v[0] not in compared}
     found = []
     for _, group in sorted(groups.items()):
         first = next(iter(group.values()))[0]
