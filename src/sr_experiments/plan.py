@@ -131,14 +131,15 @@ def _teacher(
             f"method={word}: needs a teacher; say teacher={{model:edsr}}, or any overrides that "
             "make a run to learn from"
         )
-    teacher = plan(parent_config(cfg, config, "teacher", "method=supervised"), line)
+    wanted = parent_config(cfg, config, "teacher", "method=supervised")
+    if wanted.scale != config["scale"]:
+        raise UserError(
+            f"teacher={config['teacher']}: enlarges by {wanted.scale} and its student by "
+            f"{config['scale']}; they need the same scale"
+        )
+    teacher = plan(wanted, line)
     if not (teacher.trained or teacher.weights):
         raise UserError(f"teacher={config['teacher']}: that run has no trained weights")
-    if teacher.config["scale"] != config["scale"]:
-        raise UserError(
-            f"teacher={config['teacher']}: enlarges by {teacher.config['scale']} and its student "
-            f"by {config['scale']}; they need the same scale"
-        )
     return teacher
 
 
