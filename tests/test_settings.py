@@ -29,7 +29,7 @@ def mistake(*overrides):
         for key in ("model", "optimizer", "scheduler", "method", "averaging", "logger"):
             factories.check(config[key], key)
     message = str(caught.value)
-    assert "\n" not in message and len(message) < 400
+    assert "\n" not in message and len(message) < 500
     return message
 
 
