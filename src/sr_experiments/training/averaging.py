@@ -1,5 +1,6 @@
 """Averages of a network's weights along its training, beside the weights themselves."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from sr_experiments.models.network import Network
 from sr_experiments.training.module import Scored
 
 
-class WeightAveraging(Callback):
+class WeightAveraging(Callback, ABC):
     """Keeps an average of the weights, which is scored beside the raw ones and saved with them.
 
     The training itself is left as it is: its weights, optimiser and schedule never see the average.
@@ -50,13 +51,13 @@ class WeightAveraging(Callback):
         self.batches = batches
         self.model: AveragedModel | None = None
 
+    @abstractmethod
     def takes(self, epoch_end: bool) -> bool:
         """Whether the weights behind this update are taken in, once averaging has begun."""
-        raise NotImplementedError
 
+    @abstractmethod
     def average(self, network: nn.Module) -> AveragedModel:
         """An empty average of a network's weights."""
-        raise NotImplementedError
 
     @property
     def count(self) -> int:
