@@ -169,7 +169,9 @@ def test_a_stage_whose_process_is_killed_does_not_end_the_next(places, capfd, mo
 
 
 def test_ctrl_c_ends_everything_and_the_same_command_goes_on(environment, places, tmp_path):
-    words = ["swa", *SMOKE, "scheduler.factor=0.5,0.3"]
+    # Trainings of seconds, so that the first is caught at work.
+    longer = "training.updates_per_epoch=150"
+    words = ["swa", *SMOKE, "scheduler.factor=0.5,0.3", longer]
     command = [sys.executable, "-m", "sr_experiments.reproduce", *words]
 
     first = subprocess.Popen(
@@ -181,7 +183,8 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(environment, places
         text=True,
     )
     deadline = time.monotonic() + 60
-    while "running" not in states(places) and time.monotonic() < deadline:
+    while not list(places.glob("swa_sweep/*/history.csv")):  # an epoch of it is over
+        assert first.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     children = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text()
     stage = int(children.split()[0])
