@@ -49,6 +49,12 @@ def test_an_experiment_is_executed(name, cli, tmp_path):
     compared = sum(len(kinds) for run in trained for kinds in run["means"].values())
     assert len(gains) == (0 if name == "vdsr_scales" else compared)
     assert all(math.isfinite(float(gain)) for gain in gains)
+    if name == "activation_sweep":
+        counted = {(run["scale"], run["network"]["multiply_adds"]) for run in trained}
+        # EDSR 1x8 by hand: 3 -> 8, three of 8 -> 8, and the upsampler at 1280x720 / scale.
+        low, last = (3 * 8 + 3 * 8 * 8 + 8 * 32) * 9, 8 * 3 * 9 * 1280 * 720
+        x2, x4 = low * 640 * 360, low * 320 * 180 + 8 * 32 * 9 * 640 * 360
+        assert counted == {(2, x2 + last), (4, x4 + last)}
     if name not in ("swa_sweep", "distillation_sweep", "vdsr_scales"):
         return
     again = cli(*args)

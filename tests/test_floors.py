@@ -23,7 +23,7 @@ MAY = {
     "sweep": {"errors", "imaging", "settings", "distributed", "run", "papers"},
     "workload": {
         *("errors", "places", "messages", "settings", "factories", "imaging", "models", "metrics"),
-        *("data", "training", "runs", "plan", "sweep"),
+        *("data", "training", "runs", "plan", "sweep", "assembly"),
     },
     "reproduce": {"errors", "papers", "workload"},
     "apply": {"errors", "imaging", "models", "factories"},

@@ -24,11 +24,21 @@ if TYPE_CHECKING:
     from sr_experiments.plan import Plan
 
 
+def network_of(node: Mapping[str, Any], key: str) -> Network:
+    """Build a network from its part of a config.
+
+    Raises:
+        UserError: it cannot be built, or is something else.
+    """
+    network = factories.build(node, key)
+    if not isinstance(network, Network):
+        raise UserError(f"{key}._target_: {type(network).__name__} is not a Network of the suite")
+    return network
+
+
 def build_network(plan: "Plan") -> tuple[Network, Transfer | None]:
     """The run's network with the weights it begins with, and whose those are."""
-    network = factories.build(plan.config["model"], "model")
-    if not isinstance(network, Network):
-        raise UserError(f"model._target_: {type(network).__name__} is not a Network of the suite")
+    network = network_of(plan.config["model"], "model")
     if plan.trained and network.parameter_count == 0:
         word = plan.config["words"].get("model", type(network).__name__)
         raise UserError(f"model={word} has nothing to train: say method=none")
@@ -54,21 +64,40 @@ def build_module(plan: "Plan", network: Network) -> Scored:
     if not plan.trained:
         return Scored(network, config["model"])
     training = config["training"]
-    given = {
-        "network": network,
-        "network_config": config["model"],
-        "optimizer": factories.build(config["optimizer"], "optimizer"),
-        "schedule": factories.build(config["scheduler"], "scheduler"),
-        "updates": training["epochs"] * training["updates_per_epoch"],
-        "recipe_epochs": training["recipe_epochs"],
-    }
-    method = {key: value for key, value in config["method"].items() if key != "teacher"}
-    if plan.teacher is not None:
-        given["teacher"] = _rebuilt(plan.teacher)
-    module = factories.build(method, "method")(**given)
-    if isinstance(module, Supervised) and config["start_optimizer"] and plan.start is not None:
+    module = module_of(
+        config,
+        network,
+        _rebuilt(plan.teacher) if plan.teacher is not None else None,
+        network_config=config["model"],
+        schedule=factories.build(config["scheduler"], "scheduler"),
+        updates=training["epochs"] * training["updates_per_epoch"],
+        recipe_epochs=training["recipe_epochs"],
+    )
+    if config["start_optimizer"] and plan.start is not None:
         module.moments = _moments(plan.start)
-    if not isinstance(module, Scored):
+    return module
+
+
+def module_of(
+    config: Mapping[str, Any], network: Network, teacher: Network | None, **given: Any
+) -> Supervised:
+    """Build what trains a network.
+
+    Args:
+        config: of the run; its method and its optimiser are used.
+        network: that is trained.
+        teacher: to learn from, where the method has a place for one.
+        given: what else the method is to know.
+
+    Raises:
+        UserError: it cannot be built, or is something else.
+    """
+    method = {key: value for key, value in config["method"].items() if key != "teacher"}
+    if teacher is not None:
+        given["teacher"] = teacher
+    optimizer = factories.build(config["optimizer"], "optimizer")
+    module = factories.build(method, "method")(network=network, optimizer=optimizer, **given)
+    if not isinstance(module, Supervised):
         raise UserError(f"method._target_: {type(module).__name__} is no training method")
     return module
 

@@ -28,6 +28,7 @@ from sr_experiments.assembly import (
 from sr_experiments.data.module import SuperResolutionData
 from sr_experiments.distributed import Team, rank, started_outside
 from sr_experiments.errors import UserError
+from sr_experiments.models.multiply_adds import multiply_adds
 from sr_experiments.models.network import Network
 from sr_experiments.models.transfer import Transfer
 from sr_experiments.runs.identity import flat, relevant
@@ -258,6 +259,7 @@ def _result(
             "name": type(network).__name__,
             "size": network.size,
             "parameters": network.parameter_count,
+            "multiply_adds": multiply_adds(network),
         },
         "training": trained,
         "means": {

@@ -1,4 +1,4 @@
-"""What a variant costs: parameters, and the time of an update on the device it ran on."""
+"""What a variant costs: parameters, multiply-adds, and the time of an update on its device."""
 
 import json
 import statistics
@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from sr_experiments.papers.records import Run
 from sr_experiments.papers.table import Table
 
-HEAD = ("Scale", "Variant", "Device", "Parameters", "Updates", "ms per update", "Ratio", "Runs")
+HEAD = (
+    *("Scale", "Variant", "Device", "Parameters", "Multiply-adds", "Updates"),
+    *("ms per update", "Ratio", "Runs"),
+)
 LEGEND = (
+    "Multiply-adds in billions (G), of a picture that is 1280x720 when enlarged. "
     "Time of a training step with its loading and validation, median over runs; ratio to the "
     "first variant of the same scale and device. Runs that shared a machine with others were "
     "slowed by them."
@@ -27,6 +31,7 @@ class Cost:
     scale: int
     label: str
     parameters: int
+    multiply_adds: int | None
     device: str
     updates: int | None
     milliseconds: float | None
@@ -80,6 +85,7 @@ def _cost(
         scale=scale,
         label=label,
         parameters=run.network.parameters if run.network is not None else 0,
+        multiply_adds=run.network.multiply_adds if run.network is not None else None,
         device=device,
         updates=run.training.updates if run.training is not None else None,
         milliseconds=milliseconds,
@@ -96,6 +102,7 @@ def cost_rows(table: Table) -> list[list[str]]:
             cost.label,
             cost.device,
             f"{cost.parameters:,}",
+            f"{cost.multiply_adds / 1e9:,.2f} G" if cost.multiply_adds is not None else "-",
             f"{cost.updates:,}" if cost.updates is not None else "-",
             _time(cost.milliseconds),
             f"{cost.against:.2f}" if cost.against is not None else "-",

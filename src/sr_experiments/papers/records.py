@@ -31,11 +31,16 @@ class Record(BaseModel):
 
 
 class Network(Record):
-    """The network of a run; ``size`` as in 4x16 (residual blocks x features)."""
+    """The network of a run; ``size`` as in 4x16 (residual blocks x features).
+
+    ``multiply_adds`` are those for a picture of 1280x720 when enlarged; None if they were not
+    written.
+    """
 
     name: str
     size: str
     parameters: int
+    multiply_adds: int | None = None
 
 
 class Training(Record):

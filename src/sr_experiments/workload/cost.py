@@ -17,22 +17,16 @@ from typing import Any
 
 import torch
 
+from sr_experiments.assembly import module_of, network_of
 from sr_experiments.data.module import Batch
 from sr_experiments.imaging.resize import imresize
 from sr_experiments.metrics.scores import Scores
+from sr_experiments.models.multiply_adds import HEIGHT, WIDTH, multiply_adds
 from sr_experiments.models.network import Network, upscale
 from sr_experiments.training.distillation import Distilled
 from sr_experiments.training.module import Supervised
 from sr_experiments.workload.jobs import Work
-from sr_experiments.workload.networks import (
-    HEIGHT,
-    WIDTH,
-    Facts,
-    kind,
-    module_of,
-    multiply_adds,
-    network_of,
-)
+from sr_experiments.workload.networks import Facts, kind
 from sr_experiments.workload.overhead import overhead
 from sr_experiments.workload.sizes import pixels
 

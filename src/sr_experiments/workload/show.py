@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from sr_experiments.errors import UserError
+from sr_experiments.models.multiply_adds import HEIGHT, WIDTH
 from sr_experiments.workload.cost import Meter
 from sr_experiments.workload.duration import duration
 from sr_experiments.workload.jobs import Stage, Work
-from sr_experiments.workload.networks import HEIGHT, WIDTH, kind
+from sr_experiments.workload.networks import kind
 
 _COLUMNS = (  # heading, width, whether a number
     ("Network", 22, False),

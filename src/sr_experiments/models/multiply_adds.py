@@ -1,0 +1,36 @@
+"""What a network computes for a picture, counted as the field does."""
+
+import copy
+import math
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from sr_experiments.models.network import Network
+
+#: The enlarged picture whose multiply-adds are told: 1280x720.
+HEIGHT, WIDTH = 720, 1280
+
+
+def multiply_adds(network: Network) -> int:
+    """Multiply-adds of convolutions and matrix products for a picture of 1280x720 when enlarged.
+
+    They grow with the picture's area from a fixed part: two small pictures tell both. A side of the
+    low-resolution picture that is no whole number is rounded up. The bicubic enlargement in front
+    of some networks is not counted, so it is 0 for a network without parameters.
+    """
+    first = next(network.parameters(), None)
+    if first is None:
+        return 0
+    channels = 1 if network.colour == "y" else 3
+    empty, counts = copy.deepcopy(network).cpu().eval(), []
+    with torch.no_grad():
+        # What is folded once is not counted.
+        empty(torch.zeros(1, channels, 12, 12, dtype=first.dtype))
+        for width in (12, 24):
+            with FlopCounterMode(display=False) as counter:
+                empty(torch.zeros(1, channels, 12, width, dtype=first.dtype))
+            counts.append(int(counter.get_total_flops()) // 2)
+    area = math.ceil(HEIGHT / network.scale) * math.ceil(WIDTH / network.scale)
+    grows = counts[1] - counts[0]  # for 144 pixels
+    return 2 * counts[0] - counts[1] + grows * area // 144
