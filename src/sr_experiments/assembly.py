@@ -183,6 +183,7 @@ def build_data(plan: "Plan", progress: bool) -> SuperResolutionData:
         border=config["data"]["border"],
         small=config["data"]["small"],
         progress=progress,
+        may_move=config["trainer"]["pictures"] == "auto",
         also={scale: pictures[f"train/x{scale}"] for scale in further_scales(config)}
         if plan.trained
         else {},

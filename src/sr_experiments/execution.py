@@ -44,7 +44,7 @@ from sr_experiments.training.callbacks import (
 )
 from sr_experiments.training.checkpoints import AtomicCheckpointIO, save_weights
 from sr_experiments.training.clipping import AdjustableClipping
-from sr_experiments.training.module import Scored
+from sr_experiments.training.module import Scored, Supervised
 from sr_experiments.training.progress import TrainingProgress
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def execute(plan: "Plan", console: Console) -> None:
     prepare_teacher(plan, module, data)
     resumes = directory.checkpoint.exists()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if isinstance(module, Supervised) and (mode := config["trainer"]["compile"]):
+        module.compile_steps(mode)
     _say(plan, network, begun, console, resumes)
     logger = _logger(plan)
     failed = True

@@ -99,6 +99,9 @@ class Trainer:
     num_nodes: int = MISSING
     strategy: str = MISSING
     precision: str = MISSING
+    fused: bool | None = None
+    compile: str | None = None
+    pictures: str = MISSING
     threads: int | None = None
     deterministic: bool = MISSING
     progress: str = MISSING
@@ -146,7 +149,11 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "trainer.progress": ("auto", "bar", "lines", "none"),
     "trainer.strategy": ("auto", "ddp", "ddp_find_unused_parameters_true"),
     "trainer.precision": ("32-true", "bf16-mixed", "16-mixed", "64-true"),
+    "trainer.pictures": ("auto", "host"),
 }
+
+#: The modes of torch.compile.
+COMPILE = ("default", "reduce-overhead", "max-autotune")
 
 #: Groups whose chosen word is remembered in ``words``, for slugs, tables and dashboards.
 WORDS = (
@@ -276,6 +283,16 @@ def check_choices(cfg: DictConfig) -> None:
         raise UserError(f"trainer.devices={devices}: must be at least 1, or auto")
     if cfg.trainer.threads is not None and cfg.trainer.threads < 1:
         raise UserError(f"trainer.threads={cfg.trainer.threads}: must be at least 1, or null")
+    mode = cfg.trainer.compile
+    if mode is not None and mode not in COMPILE:
+        raise UserError(
+            f"trainer.compile={mode}: no such choice; choose from null, {', '.join(COMPILE)}"
+        )
+    if cfg.trainer.fused and cfg.trainer.precision == "16-mixed" and cfg.clipping.algorithm:
+        raise UserError(
+            "trainer.fused=true, trainer.precision=16-mixed: such an optimiser unscales gradients "
+            f"itself, too late for clipping={cfg.words.clipping}; say trainer.fused=null"
+        )
     for key in ("training.epochs", "training.lr", "seed"):
         value = _value(cfg, key)
         if not (value >= 0 and math.isfinite(value)):

@@ -1,13 +1,14 @@
 """Which patches are cut, and that they are cut from where they say."""
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from sr_experiments.data import patches
+from sr_experiments.data import module, patches
 from sr_experiments.data.module import SuperResolutionData
 from sr_experiments.data.patches import CropSampler, cut
 from sr_experiments.data.sources import find_pictures
@@ -174,6 +175,47 @@ def test_a_batch_smaller_than_the_ways_to_turn_it_is_cut_too():
         assert np.array_equal(patches.gather(one, crops, 12)[0].permute(1, 2, 0), expected)
         seen.add(tuple(place))
     assert len(seen) == 8
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+def test_a_gpus_single_gather_gives_the_same_patches(scale):
+    generator = np.random.default_rng(scale)
+    sides = [(40, 31), (33, 52), (36, 36)]
+    high = [
+        generator.integers(0, 256, (scale * h, scale * w, 3)).astype(np.uint8) for h, w in sides
+    ]
+    pictures, low = store(high), store([image[::scale, ::scale] for image in high])
+    crops = CropSampler(low.heights, low.widths, 12, 64, 0)(5)
+    for one, factor in ((low, 1), (pictures, scale)):
+        by_rows = patches._by_rows(one, crops, 12 * factor, factor)
+        assert torch.equal(patches._by_pixels(one, crops, 12 * factor, factor), by_rows)
+
+
+@pytest.mark.parametrize(
+    ("free", "may_move", "where"),
+    [(54_000, True, "meta"), (54_000, False, "cpu"), (53_999, True, "cpu")],
+)
+def test_training_pictures_move_to_the_device_where_they_fit(
+    tmp_path, monkeypatch, free, may_move, where
+):
+    """A device without values stands in for a GPU: what is cut there never touches the host."""
+    folder = tmp_path / "pictures"
+    for index in range(2):
+        noise = np.random.default_rng(index).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+        write_png(folder / f"{index}.png", noise)
+    pictures = find_pictures(str(folder), tmp_path, tmp_path)  # 12,000 bytes, 3,000 when halved
+    data = SuperResolutionData(
+        pictures, None, [], scale=2, cache=tmp_path, patch_size=16, may_move=may_move
+    )
+    data.setup()
+    data.guides = data.train_pairs.hr
+    monkeypatch.setattr(module, "free_memory", lambda device: free)
+    strategy = SimpleNamespace(root_device=torch.device("meta"))
+    data.trainer = SimpleNamespace(global_step=999, global_rank=0, world_size=1, strategy=strategy)
+    (batch,) = data.train_dataloader()
+    assert {batch.lr.device.type, batch.hr.device.type, batch.guide.device.type} == {where}
+    assert batch.hr.shape == batch.guide.shape == (16, 3, 32, 32)
+    assert data.train_pairs.hr.pixels.device.type == "cpu"  # what is scored stays
 
 
 def test_no_file_is_opened_in_the_steady_state(tmp_path):

@@ -28,6 +28,7 @@ SAME = {
     "trainer.devices": "4",
     "trainer.num_nodes": "2",
     "trainer.strategy": "ddp",
+    "trainer.pictures": "host",
     "trainer.threads": "3",
     "trainer.deterministic": "false",
     "trainer.progress": "lines",
@@ -47,6 +48,9 @@ OTHER = {
     "optimizer.betas": "[0.8,0.999]",
     "scheduler.milestones": "[100]",
     "trainer.precision": "64-true",
+    "trainer.fused": "true",
+    "trainer.compile": "default",
+    "optimizer.fused": "true",
     "training.scales": "[2,3]",
     "averaging._target_": "some.other.thing",
 }

@@ -56,6 +56,21 @@ class PatchStream(IterableDataset[Batch]):
     def __len__(self) -> int:
         return self.module.batches_per_epoch
 
+    def move(self, device: torch.device) -> None:
+        """Keep the pictures on a GPU from now on, if they take at most half of its free memory.
+
+        A batch is then cut where it is used, and only the places of its patches are copied.
+        """
+        guides = self.module.guides
+        stores = [store for one in self.pairs for store in (one.hr, one.lr)]
+        stores += [guides] if guides else []
+        if not self.module.may_move or device == stores[0].pixels.device:
+            return
+        if 2 * sum(store.pixels.numel() for store in stores) > free_memory(device):
+            return
+        self.pairs = tuple(one.to(device) for one in self.pairs)
+        self.module.guides = guides.to(device) if guides else None
+
     def crops(self, t: int, rank: int = 0, world: int = 1) -> tuple[Pairs, Crops]:
         """Where this process's share of batch ``t`` is cut; of several scales one, by chance."""
         which = pick(self.module.seed, t, len(self.pairs))
@@ -65,6 +80,7 @@ class PatchStream(IterableDataset[Batch]):
         """This process's share of batch ``t``."""
         pairs, crops = self.crops(t, rank, world)
         size, guides = self.module.patch_size, self.module.guides
+        crops = crops.to(pairs.hr.pixels.device)
         guide = gather(guides, crops, pairs.scale * size, pairs.scale) if guides else None
         return Batch(*cut(pairs, crops, size), t, guide)
 
@@ -72,6 +88,7 @@ class PatchStream(IterableDataset[Batch]):
         trainer = self.module.trainer
         if trainer is None:
             raise RuntimeError("batches are drawn inside trainer.fit")
+        self.move(trainer.strategy.root_device)
         t = trainer.global_step * self.module.accumulate
         end = (t // len(self) + 1) * len(self)
         for number in range(t, end):
@@ -125,6 +142,7 @@ class SuperResolutionData(LightningDataModule):
         border: of the bicubic that makes low-resolution pictures.
         small: ``refuse`` pictures smaller than a patch, or ``skip`` them.
         progress: show a bar while decoding.
+        may_move: keep training pictures on the GPU where they take little of its memory.
         also: further scales to train on, each with the pictures for it. Each batch is then of one
             of the scales, all equally likely.
 
@@ -148,10 +166,12 @@ class SuperResolutionData(LightningDataModule):
         border: Border = "mirror",
         small: str = "refuse",
         progress: bool = False,
+        may_move: bool = True,
         also: Mapping[int, Pictures] | None = None,
     ) -> None:
         super().__init__()
         self.also = dict(also or {})
+        self.may_move = may_move
         self.guides: ImageStore | None = None
         self.train_pictures, self.val_pictures = train, val
         self.benchmark_pictures = tuple(benchmarks)
@@ -241,3 +261,8 @@ def _subset(store: ImageStore, kept: Tensor) -> ImageStore:
     grey = tuple(store.grey[i] for i in kept.tolist())
     places = (store.first[kept], store.heights[kept], store.widths[kept])
     return ImageStore(store.pixels, *places, names, grey)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a GPU; none elsewhere, where nothing is gained by moving."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0

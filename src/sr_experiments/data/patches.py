@@ -29,8 +29,11 @@ class Crops:
     transpose: Tensor
 
     def to(self, device: torch.device | str) -> "Crops":
-        """The same crops on a device."""
-        return Crops(*(getattr(self, f).to(device) for f in self.__dataclass_fields__))
+        """The same crops on a device; one copy, which a GPU's host does not wait for."""
+        table = torch.stack([getattr(self, f) for f in self.__dataclass_fields__])
+        if torch.device(device).type == "cuda":
+            table = table.pin_memory()
+        return Crops(*table.to(device, non_blocking=True))
 
 
 class CropSampler:

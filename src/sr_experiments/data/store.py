@@ -82,6 +82,10 @@ class Pairs:
         lr, hr = self.lr[index], self.hr[index]
         return lr, hr[:, : self.scale * lr.shape[-2], : self.scale * lr.shape[-1]]
 
+    def to(self, device: torch.device | str) -> "Pairs":
+        """The same pictures with all tensors on a device."""
+        return replace(self, hr=self.hr.to(device), lr=self.lr.to(device))
+
 
 def open_pairs(
     pictures: Pictures,

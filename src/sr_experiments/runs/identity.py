@@ -27,6 +27,7 @@ VOLATILE = (
     "trainer.devices",
     "trainer.num_nodes",
     "trainer.strategy",
+    "trainer.pictures",
     "trainer.threads",
     "trainer.deterministic",
     "trainer.progress",

@@ -94,7 +94,7 @@ class Distilled(Supervised):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch of uint8 patches."""
         scale = scale_of(batch)
-        student = self._look(0, self.see(self.network, batch.lr, scale))
+        student = self._look(0, self.see(self.stepped, batch.lr, scale))
         with torch.no_grad():
             if batch.guide is None:
                 teacher = self._look(1, self.see(self.teacher, batch.lr, scale))

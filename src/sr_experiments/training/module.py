@@ -136,6 +136,7 @@ class Supervised(Scored):
         value_range: largest pixel value the loss sees; EDSR's recipe counts to 255.
 
     Attributes:
+        stepped: the network as training steps call it: itself, or compiled.
         moments: what another training's optimiser had gathered (Adam's moments), to go on with; its
             rates are not taken over.
     """
@@ -158,6 +159,22 @@ class Supervised(Scored):
         self.updates, self.recipe_epochs = updates, recipe_epochs
         self.value_range = value_range
         self.moments: Mapping[int, Mapping[str, Any]] | None = None
+        # Not registered where it is a compiled one, whose weights would be saved a second time.
+        object.__setattr__(self, "stepped", network)
+
+    stepped: Network
+
+    def compile_steps(self, mode: str) -> None:
+        """Let training steps go through ``torch.compile``; pictures to score have many sizes.
+
+        Args:
+            mode: of ``torch.compile``, such as ``default`` or ``reduce-overhead``.
+        """
+        # What was compiled for an earlier run of this process would be taken for this one, although
+        # hooks on layers may differ; and after eight of them no more is compiled.
+        torch.compiler.reset()
+        compiled = torch.compile(self.network, mode=mode, dynamic=False)
+        object.__setattr__(self, "stepped", compiled)
 
     def trained(self) -> list[nn.Parameter]:
         """What the optimiser changes."""
@@ -167,7 +184,7 @@ class Supervised(Scored):
         """The optimiser, and its schedule stepped once an update."""
         try:
             optimizer = self.optimizer_factory(self.trained())
-        except ValueError as error:  # a negative rate, a beta of 1
+        except (ValueError, RuntimeError) as error:  # a negative rate; fused where it cannot be
             raise UserError(f"optimizer: {error}") from error
         if self.moments is not None:
             take_moments(optimizer, self.moments)
@@ -179,7 +196,7 @@ class Supervised(Scored):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch of uint8 patches."""
-        sr = self.see(self.network, batch.lr, scale_of(batch))
+        sr = self.see(self.stepped, batch.lr, scale_of(batch))
         truth = self.network.encode(batch.hr)
         return self.loss(sr * self.value_range, truth * self.value_range)
 

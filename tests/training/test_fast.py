@@ -1,0 +1,98 @@
+"""What a faster training may not change, and what a training never waits for."""
+
+import csv
+import itertools
+import json
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from sr_experiments import execution
+from sr_experiments.run import run
+from sr_experiments.settings import compose
+
+WORDS = ["budget=smoke", "logger=csv", "trainer.progress=none", "benchmarks.save_images=false"]
+
+
+@pytest.fixture
+def train(tmp_path, cache, monkeypatch):
+    """Carry out a run in this process; returns its folder."""
+    monkeypatch.setenv("SR_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("SR_CACHE", str(cache))
+
+    def carried_out(*words):
+        outcome = run(compose([*WORDS, *words]), Console(quiet=True))
+        return outcome.directory
+
+    return carried_out
+
+
+class Waits(TorchDispatchMode):
+    """Counts what makes a host wait for its device: a tensor's value becoming a Python number."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function is torch.ops.aten._local_scalar_dense.default
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("words", "impatient"),
+    [
+        (["clipping=norm"], False),
+        (["clipping=adjustable", "convolution=deconvolution"], False),
+        (["clipping=norm"], True),  # shows that the count sees it
+    ],
+)
+def test_no_update_waits_for_the_device(train, monkeypatch, words, impatient):
+    """But for a look at the losses every 50 updates and the end of an epoch."""
+    waits, counts = Waits(), []
+    original = execution.History.on_train_batch_end
+
+    def noted(self, trainer, module, outputs, batch, batch_idx):
+        original(self, trainer, module, outputs, batch, batch_idx)
+        if impatient:
+            outputs["loss"].item()
+        counts.append(waits.count)
+
+    monkeypatch.setattr(execution.History, "on_train_batch_end", noted)
+    # Adam counts its steps on the host, which looks the same from here.
+    usual = ["optimizer=sgd", "training.lr=1e-5", "training.epochs=1"]
+    with waits:
+        train(*words, *usual, "training.updates_per_epoch=49")
+    assert len(counts) == 49
+    each = {after - before for before, after in itertools.pairwise(counts)}
+    assert each == ({1} if impatient else {0})
+
+
+def history(folder):
+    with (folder / "history.csv").open() as file:
+        return [float(row["train_loss"]) for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("method", ["supervised", "fakd"])
+def test_compiled_steps_train_the_same(train, method):
+    """FAKD compares features, which hooks take from inside of the compiled network."""
+    words = [f"method={method}", "model.res_scale=1.0"]
+    if method != "supervised":
+        words += ["teacher={model.n_resblocks:3}", "model.n_resblocks=3"]
+    plain, compiled = train(*words), train(*words, "trainer.compile=default")
+    assert plain != compiled
+    assert history(compiled) == pytest.approx(history(plain), rel=1e-4)
+    one, other = (load_file(p / "checkpoints/weights.safetensors") for p in (plain, compiled))
+    assert one.keys() == other.keys()
+    assert all(torch.allclose(one[k], other[k], atol=1e-4) for k in one)
+
+
+def test_the_fast_setting_is_another_run_and_says_so(train):
+    plain, fast = train(), train("trainer=fast")
+    assert plain != fast
+    result = json.loads((fast / "result.json").read_text())
+    assert result["training"]["precision"] == "bf16-mixed"
+    assert result["settings"]["optimizer.fused"] is True
+    assert history(fast) == pytest.approx(history(plain), rel=0.02)
+    assert history(fast) != history(plain)
