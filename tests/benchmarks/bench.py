@@ -12,9 +12,11 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: one core is what the targets are about
 
-import figures
 import peers
 import torch
+from figures import FIGURES
+from growth import growth
+from processes import PROCESSES
 from rich.console import Console
 from rich.table import Table
 from timing import Figure
@@ -26,19 +28,21 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0 whether or not a target is met: a figure is no verdict on a loaded machine.
     """
+    known = FIGURES | PROCESSES
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("only", nargs="*", help=f"some of {', '.join(figures.FIGURES)}, growth")
+    parser.add_argument("only", nargs="*", help=f"some of {', '.join(known)}, growth")
     parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where to write")
     parser.add_argument("--rounds", type=int, default=9, help="counted rounds of each figure")
     options = parser.parse_args(argv)
-    known = {**figures.FIGURES, "growth": figures.growth}
-    if unknown := set(options.only) - set(known):
+    chosen = options.only or list(known)
+    known["growth"] = growth
+    if unknown := set(chosen) - set(known):
         parser.error(f"{', '.join(sorted(unknown))}: choose from {', '.join(known)}")
     torch.set_num_threads(1)
     console = Console()
     measured: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.only or figures.FIGURES:
+        for name in chosen:
             with console.status(f"measuring {name}"):
                 place = Path(folder) / name
                 place.mkdir()

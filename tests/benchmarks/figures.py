@@ -1,12 +1,8 @@
-"""What is measured, each figure on one thread."""
+"""What is measured inside of this process, each figure on one thread."""
 
 import contextlib
 import io
 import itertools
-import os
-import resource
-import subprocess
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -24,7 +20,7 @@ from torch.utils.data import DataLoader
 from sr_experiments.data.module import Batch
 from sr_experiments.data.patches import CropSampler, cut
 from sr_experiments.data.sources import find_pictures
-from sr_experiments.data.store import ImageStore, Pairs, open_pairs
+from sr_experiments.data.store import Pairs, open_pairs
 from sr_experiments.imaging.resize import downscale, imresize
 from sr_experiments.metrics.protocols import score_batch
 from sr_experiments.models.edsr import EDSR
@@ -57,7 +53,7 @@ def patches(folder: Path, rounds: int) -> Iterator[Figure]:
             small = np.ascontiguousarray(rolled[::2, ::2])
             Image.fromarray(small).save(lr / f"{index:04}x2.png", compress_level=1)
         pairs = open_pairs(find_pictures(str(hr), folder, place / "cache"), SCALE, place / "cache")
-        works: list[tuple[Callable[[], object], int]] = [(_batches(pairs), 60)]
+        works: list[tuple[Callable[[], object], int]] = [(batches(pairs), 60)]
         if edsr:
             works.append((partial(next, _edsr_stream(edsr, place)), 4))
         seconds = alternate(works, rounds)
@@ -74,7 +70,7 @@ def patches(folder: Path, rounds: int) -> Iterator[Figure]:
         )
 
 
-def _batches(pairs: Pairs) -> Callable[[], object]:
+def batches(pairs: Pairs) -> Callable[[], object]:
     """One batch after the other, as training draws them."""
     sampler = CropSampler(pairs.lr.heights, pairs.lr.widths, PATCH, BATCH, 0)
     numbers = itertools.count()
@@ -103,10 +99,10 @@ def step(folder: Path, rounds: int) -> Iterator[Figure]:
         for side in (PATCH, SCALE * PATCH)
     )
     variants = {
-        "fp32": _update(Batch(lr, hr, 0), False, False),
-        "fp32, channels last": _update(Batch(lr, hr, 0), True, False),
-        "bf16": _update(Batch(lr, hr, 0), False, True),
-        "bf16, channels last": _update(Batch(lr, hr, 0), True, True),
+        "fp32": update(Batch(lr, hr, 0), False, False),
+        "fp32, channels last": update(Batch(lr, hr, 0), True, False),
+        "bf16": update(Batch(lr, hr, 0), False, True),
+        "bf16, channels last": update(Batch(lr, hr, 0), True, True),
     }
     works = list(variants.values())
     if edsr:
@@ -125,8 +121,9 @@ def step(folder: Path, rounds: int) -> Iterator[Figure]:
         )
 
 
-def _update(batch: Batch, channels_last: bool, mixed: bool) -> Callable[[], None]:
-    module = Supervised(EDSR(SCALE))
+def update(batch: Batch, channels_last: bool, mixed: bool, **network: int) -> Callable[[], None]:
+    """An update of an EDSR, the baseline unless ``network`` says otherwise."""
+    module = Supervised(EDSR(SCALE, **network))
     if channels_last:
         module.to(memory_format=torch.channels_last)
         batch = batch._replace(
@@ -218,53 +215,4 @@ def bicubic(folder: Path, rounds: int) -> Iterator[Figure]:
     )
 
 
-def start(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Processor seconds of whole processes that only say something."""
-    for arguments in (["--help"], ["--cfg", "job"]):
-        seconds = []
-        for _ in range(min(rounds, 5)):
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            command = [sys.executable, "-m", "sr_experiments", *arguments]
-            subprocess.run(command, check=True, capture_output=True, env=os.environ)
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-            seconds.append(used)
-        yield Figure(f"start of {' '.join(arguments)}", median(seconds), "s", 1.2)
-
-
-def growth(folder: Path, rounds: int) -> Iterator[Figure]:
-    """How patches, scores and the bicubic grow with pictures and data sets."""
-    for (height, width), count in (
-        ((168, 254), 64), ((338, 510), 64), ((672, 1020), 64), ((1344, 2040), 64),
-        ((338, 510), 4), ((338, 510), 512),
-    ):  # fmt: skip
-        (seconds,) = alternate([(_batches(_noise(height, width, count)), 60)], rounds)
-        name = f"patches, {count} pictures of {width}x{height}"
-        yield Figure(name, BATCH / median(seconds), "patches/s")
-    for height, width in ((160, 240), (320, 480), (640, 960), (1344, 2040)):
-        picture = torch.from_numpy(photograph(height, width)).permute(2, 0, 1).contiguous()
-        other = imresize(downscale(picture, SCALE), SCALE)
-        works = [
-            (partial(score_batch, other[None], picture[None], SCALE), 1),
-            (partial(imresize, picture, 1 / 2), 1),
-        ]
-        scored, shrunk = alternate(works, max(3, rounds // 2))
-        area = height * width / 1e6
-        for what, seconds in (("scores", scored), ("bicubic to a half", shrunk)):
-            note = f"{1e3 * median(seconds) / area:.0f} ms a megapixel"
-            yield Figure(f"{what}, {width}x{height}", 1e3 * median(seconds), "ms", note=note)
-
-
-def _noise(height: int, width: int, count: int) -> Pairs:
-    def store(rows: int, columns: int) -> ImageStore:
-        pixels = torch.randint(0, 256, (count * rows * columns, 3), dtype=torch.uint8)
-        counts = torch.full((count,), rows * columns)
-        sides = torch.full((count,), rows), torch.full((count,), columns)
-        return ImageStore(
-            pixels, counts.cumsum(0) - counts, *sides, ("",) * count, (False,) * count
-        )
-
-    return Pairs("noise", SCALE, store(height, width), store(height // SCALE, width // SCALE))
-
-
-FIGURES = {f.__name__: f for f in (patches, step, scoring, bicubic, start)}
+FIGURES = {f.__name__: f for f in (patches, step, scoring, bicubic)}

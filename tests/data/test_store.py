@@ -1,7 +1,9 @@
 """Pictures are decoded once, kept whole or not at all, and named when they are damaged."""
 
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -204,3 +206,30 @@ def test_a_low_resolution_file_of_the_wrong_size_is_named_with_both_sizes(set5, 
     message = str(caught.value)
     assert "Set5/x" in message and "13x15" in message and "12x15" in message
     assert "\n" not in message
+
+
+MEMORY = """
+import subprocess
+import sys
+from pathlib import Path
+from sr_experiments.data.sources import find_pictures
+from sr_experiments.data.store import open_pairs
+for folder in sys.argv[1:3]:
+    place = Path(folder)
+    pairs = open_pairs(find_pictures(folder, place, place / "cache"), 2, place / "cache")
+    peak = next(l for l in open("/proc/self/status") if l.startswith("VmHWM"))
+    print(sum(pairs.hr.pixels.shape), peak.split()[1])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read off Linux")
+def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path):
+    for name, count in (("few", 6), ("many", 66)):
+        for index in range(count):
+            picture = np.full((1000, 1000, 3), index, np.uint8)
+            write_png(tmp_path / name / f"{index}.png", picture)
+    command = [sys.executable, "-c", MEMORY, str(tmp_path / "few"), str(tmp_path / "many")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    few, many = (tuple(map(int, line.split())) for line in done.stdout.splitlines())
+    assert many[0] > 10 * few[0]
+    assert many[1] - few[1] < 60_000, "180 MB of pictures were opened in between"  # kB

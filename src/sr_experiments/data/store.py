@@ -116,7 +116,8 @@ def open_pairs(
         decode = partial(_each, _read, pictures.lr_paths)
         kind, doing = f"{key}-disk-x{scale}", f"decoding {pictures.name} x{scale}"
     else:
-        decode = partial(_each, lambda i: _shrink(hr, i, scale, border), range(len(hr)))
+        _, file = _files(cache, f"{key}-hr")
+        decode = partial(_each, lambda i: _shrink(hr, file, i, scale, border), range(len(hr)))
         kind, doing = f"{key}-{border}-x{scale}", f"shrinking {pictures.name} by {scale}"
     lr = _open(cache, kind, pictures.paths, decode, doing, progress)
     for i, name in enumerate(hr.names):
@@ -162,9 +163,13 @@ def _read(path: Path) -> np.ndarray:
     return read_image(path, keep_grey=True)
 
 
-def _shrink(hr: ImageStore, index: int, scale: int, border: Border) -> np.ndarray:
+def _shrink(hr: ImageStore, file: Path, index: int, scale: int, border: Border) -> np.ndarray:
+    # Read and not mapped: what is seen of a mapping counts as this process's memory to its end.
+    first, height, width = (int(v[index]) for v in (hr.first, hr.heights, hr.widths))
+    pixels = np.fromfile(file, np.uint8, 3 * height * width, offset=3 * first)
     try:
-        image = downscale(hr[index], scale, border=border)
+        large = torch.from_numpy(pixels).view(height, width, 3).permute(2, 0, 1)
+        image = downscale(large, scale, border=border)
     except UserError as error:
         raise UserError(f"{hr.names[index]}: {error}") from None
     return image.permute(1, 2, 0).contiguous().numpy()
@@ -187,6 +192,12 @@ def _each(work: Callable[[_T], np.ndarray], items: Iterable[_T]) -> Iterator[np.
                 future.cancel()
 
 
+def _files(cache: Path, key: str) -> tuple[Path, Path]:
+    """Where a store's index and its pixels lie."""
+    name = hashlib.sha256(f"{_FORMAT}:{key}".encode()).hexdigest()[:24]
+    return cache / "stores" / f"{name}.json", cache / "stores" / f"{name}.bin"
+
+
 def _open(
     cache: Path,
     key: str,
@@ -196,14 +207,13 @@ def _open(
     progress: bool,
 ) -> ImageStore:
     """Open a store, writing it first if it is not there."""
-    name = hashlib.sha256(f"{_FORMAT}:{key}".encode()).hexdigest()[:24]
-    index_file, pixel_file = cache / "stores" / f"{name}.json", cache / "stores" / f"{name}.bin"
+    index_file, pixel_file = _files(cache, key)
     if not index_file.exists():
         try:
             index_file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"paths.cache={cache}: cannot be written ({error.strerror})") from None
-        with FileLock(cache / "stores" / f"{name}.lock"):
+        with FileLock(index_file.with_suffix(".lock")):
             if not index_file.exists():
                 _write(index_file, pixel_file, paths, images, doing, progress)
     try:
