@@ -1,14 +1,13 @@
 """Network deconvolution is the iteration that its paper describes, however it is computed."""
 
 import copy
-import os
 from functools import partial
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
-from torch import multiprocessing, nn
+from torch import nn
+from two_processes import train, train_in_two
 
 from sr_experiments import factories
 from sr_experiments.models.layers import products
@@ -335,36 +334,16 @@ class Two(nn.Module):
         return self.layers(x)
 
 
-def train(network, x, y):
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    for _ in range(3):
-        optimizer.zero_grad()
-        F.mse_loss(network(x), y).backward()
-        optimizer.step()
-
-
-def process(rank, file, x, y, out):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
-    network = Two().double()
-    wrapped = nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)
-    train(wrapped, x[rank::2], y[rank::2])
-    if rank == 0:  # only one process scores a picture: it must not wait for the other
-        network.eval()(x[:1])
-    torch.save(network.state_dict(), f"{out}{rank}")
-    os._exit(0)  # PyTorch 2.13 may wait for ever, on its own lock, where gloo is taken down
+def two():
+    return Two().double()
 
 
 def test_two_processes_are_one_with_the_joined_batch(tmp_path):
     x, y = photograph_like(4, 3, 12, 12), photograph_like(4, 3, 12, 12)
-    out = tmp_path / "state"
-    multiprocessing.start_processes(
-        process, (str(tmp_path / "meet"), x, y, str(out)), nprocs=2, start_method="spawn"
-    )
-    alone = Two().double()
+    states = train_in_two(two, x, y, tmp_path)
+    alone = two()
     start = copy.deepcopy(alone.state_dict())
     train(alone, x, y)
-    states = [torch.load(f"{out}{rank}", weights_only=True) for rank in (0, 1)]
     for name, wanted in alone.state_dict().items():
         assert not torch.allclose(wanted, start[name])
         assert torch.equal(states[0][name], states[1][name])

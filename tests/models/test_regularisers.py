@@ -1,13 +1,11 @@
 """Dropout and normalisation in EDSR's blocks: off they leave no trace, on they do what they say."""
 
 import copy
-import os
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.nn.functional as F
-from torch import multiprocessing, nn
+from torch import nn
+from two_processes import train, train_in_two
 
 from sr_experiments import factories
 from sr_experiments.errors import UserError
@@ -72,37 +70,17 @@ def network_of():
     return nn.Sequential(nn.Conv2d(3, 4, 3), BatchNorm(4), nn.Conv2d(4, 3, 1)).double()
 
 
-def train(network, x, y):
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    for _ in range(3):
-        optimizer.zero_grad()
-        F.mse_loss(network(x), y).backward()
-        optimizer.step()
-
-
-def process(rank, file, x, y, out):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
-    network = network_of()
-    train(nn.parallel.DistributedDataParallel(network, broadcast_buffers=False), x[rank], y[rank])
-    torch.save(network.state_dict(), f"{out}{rank}")
-    os._exit(0)  # PyTorch 2.13 may wait for ever, on its own lock, where gloo is taken down
-
-
 def test_two_processes_normalise_as_one(tmp_path):
     torch.manual_seed(1)
-    x = torch.rand(2, 2, 3, 8, 8, dtype=torch.double)
-    y, out = torch.rand(2, 2, 3, 6, 6, dtype=torch.double), tmp_path / "state"
-    x[1] += 1  # each process alone would see another mean
-    multiprocessing.start_processes(
-        process, (str(tmp_path / "meet"), x, y, str(out)), nprocs=2, start_method="spawn"
-    )
+    x = torch.rand(4, 3, 8, 8, dtype=torch.double)
+    y = torch.rand(4, 3, 6, 6, dtype=torch.double)
+    x[1::2] += 1  # each process alone would see another mean
+    states = train_in_two(network_of, x, y, tmp_path)
     alone = network_of()
     assert type(alone[1]).__mro__[1] is nn.BatchNorm2d
     start = copy.deepcopy(alone.state_dict())
-    train(alone, x.flatten(0, 1), y.flatten(0, 1))  # PyTorch's own layer: one process
-    for rank in (0, 1):
-        state = torch.load(f"{out}{rank}", weights_only=True)
+    train(alone, x, y)  # PyTorch's own layer: one process
+    for state in states:
         for name, wanted in alone.state_dict().items():
             torch.testing.assert_close(state[name], wanted, rtol=1e-9, atol=1e-11)
     assert not torch.allclose(alone[1].running_mean, start["1.running_mean"])

@@ -1,14 +1,14 @@
 """EDSR: Enhanced Deep Residual Networks for Single Image Super-Resolution (Lim et al. 2017)."""
 
 from collections import OrderedDict
-from typing import ClassVar
 
 from torch import Tensor, nn
 
 from sr_experiments.models.layers.convolution import plain
 from sr_experiments.models.layers.normalisation import BatchNorm
-from sr_experiments.models.layers.upsampling import MeanShift, Upsampler
-from sr_experiments.models.network import Activation, Convolution, Network, refuse_below_one
+from sr_experiments.models.layers.upsampling import Upsampler
+from sr_experiments.models.network import Activation, Convolution, refuse_below_one
+from sr_experiments.models.residual import CentredNetwork
 
 
 class ResBlock(nn.Module):
@@ -46,7 +46,7 @@ class ResBlock(nn.Module):
         return features + (residual if self.res_scale == 1 else residual * self.res_scale)
 
 
-class EDSR(Network):
+class EDSR(CentredNetwork):
     """EDSR; 16 blocks of 64 channels are the paper's baseline, 32 of 256 its best network.
 
     Parameter names are those of the official checkpoints, which load unchanged.
@@ -64,9 +64,6 @@ class EDSR(Network):
         batch_norm: normalise behind each convolution of the blocks, as EDSR's ancestor did.
     """
 
-    scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
-    scale_dependent: ClassVar[tuple[str, ...]] = ("tail.0.",)
-
     def __init__(
         self,
         scale: int,
@@ -79,14 +76,12 @@ class EDSR(Network):
         dropout: float = 0.0,
         batch_norm: bool = False,
     ) -> None:
-        super().__init__(scale)
+        super().__init__(scale, rgb_range)
         refuse_below_one(n_resblocks=n_resblocks, n_feats=n_feats)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout}: in [0, 1)")
         self.n_resblocks, self.n_feats = n_resblocks, n_feats
-        self.rgb_range = rgb_range
-        self.sub_mean = MeanShift(rgb_range, -1)
-        self.add_mean = MeanShift(rgb_range, +1)
+        self.n_stages = n_resblocks
         self.head = nn.Sequential(plain(3, n_feats, 3))
         blocks = [
             ResBlock(n_feats, res_scale, activation, convolution, dropout, batch_norm)
@@ -99,14 +94,3 @@ class EDSR(Network):
     def size(self) -> str:
         """Blocks x channels."""
         return f"{self.n_resblocks}x{self.n_feats}"
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """The blocks; the last one with the convolution that closes the body."""
-        return (*(f"body.{i}" for i in range(self.n_resblocks - 1)), "body")
-
-    def forward(self, lr: Tensor) -> Tensor:
-        """``(N, 3, h, w)`` in [0, 1] -> ``(N, 3, scale * h, scale * w)``, unclipped."""
-        features = self.head(self.sub_mean(lr * self.rgb_range))
-        features = features + self.body(features)
-        return self.add_mean(self.tail(features)) / self.rgb_range

@@ -3,13 +3,12 @@
 Zhang et al. 2018.
 """
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from sr_experiments.models.layers.convolution import plain
-from sr_experiments.models.layers.upsampling import MeanShift, Upsampler
-from sr_experiments.models.network import Activation, Convolution, Network, refuse_below_one
+from sr_experiments.models.layers.upsampling import Upsampler
+from sr_experiments.models.network import Activation, Convolution, refuse_below_one
+from sr_experiments.models.residual import CentredNetwork
 
 
 class ChannelAttention(nn.Module):
@@ -65,7 +64,7 @@ class ResidualGroup(nn.Module):
         return features + self.body(features)
 
 
-class RCAN(Network):
+class RCAN(CentredNetwork):
     """RCAN; 10 groups of 20 blocks of 64 channels are the paper's network.
 
     Parameter names are those of the official checkpoints, which load unchanged.
@@ -81,9 +80,6 @@ class RCAN(Network):
         convolution: factory of the blocks' 3x3 convolutions; all others stay ordinary.
     """
 
-    scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
-    scale_dependent: ClassVar[tuple[str, ...]] = ("tail.0.",)
-
     def __init__(
         self,
         scale: int,
@@ -95,14 +91,12 @@ class RCAN(Network):
         activation: Activation = nn.ReLU,
         convolution: Convolution = plain,
     ) -> None:
-        super().__init__(scale)
+        super().__init__(scale, rgb_range)
         refuse_below_one(n_resgroups=n_resgroups, n_resblocks=n_resblocks, n_feats=n_feats)
         if not 1 <= reduction <= n_feats:
             raise ValueError(f"reduction={reduction}: at least 1 and at most n_feats={n_feats}")
         self.n_resgroups, self.n_resblocks, self.n_feats = n_resgroups, n_resblocks, n_feats
-        self.rgb_range = rgb_range
-        self.sub_mean = MeanShift(rgb_range, -1)
-        self.add_mean = MeanShift(rgb_range, +1)
+        self.n_stages = n_resgroups
         self.head = nn.Sequential(plain(3, n_feats, 3))
 
         def group() -> ResidualGroup:
@@ -120,14 +114,3 @@ class RCAN(Network):
     def size(self) -> str:
         """Groups x blocks x channels."""
         return f"{self.n_resgroups}x{self.n_resblocks}x{self.n_feats}"
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """The groups; the last one with the convolution that closes the body."""
-        return (*(f"body.{i}" for i in range(self.n_resgroups - 1)), "body")
-
-    def forward(self, lr: Tensor) -> Tensor:
-        """``(N, 3, h, w)`` in [0, 1] -> ``(N, 3, scale * h, scale * w)``, unclipped."""
-        features = self.head(self.sub_mean(lr * self.rgb_range))
-        features = features + self.body(features)
-        return self.add_mean(self.tail(features)) / self.rgb_range

@@ -1,13 +1,12 @@
 """SRResNet: SRGAN's generator by itself (Ledig et al. 2017), and EDSR's ancestor."""
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from sr_experiments.models.layers.convolution import plain
 from sr_experiments.models.layers.normalisation import BatchNorm
 from sr_experiments.models.layers.upsampling import Upsampler
-from sr_experiments.models.network import Activation, Convolution, Network, refuse_below_one
+from sr_experiments.models.network import Activation, Convolution, refuse_below_one
+from sr_experiments.models.residual import ResidualNetwork
 
 
 class NormalisedBlock(nn.Module):
@@ -33,7 +32,7 @@ class NormalisedBlock(nn.Module):
         return features + self.body(features)
 
 
-class SRResNet(Network):
+class SRResNet(ResidualNetwork):
     """SRResNet; 16 blocks of 64 channels are the paper's network (section 2.1, figure 4).
 
     The paper puts out [-1, 1]; here input and output are [0, 1].
@@ -48,9 +47,6 @@ class SRResNet(Network):
         convolution: factory of the blocks' convolutions; all others stay ordinary.
     """
 
-    scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
-    scale_dependent: ClassVar[tuple[str, ...]] = ("tail.0.",)
-
     def __init__(
         self,
         scale: int,
@@ -63,6 +59,7 @@ class SRResNet(Network):
         super().__init__(scale)
         refuse_below_one(n_resblocks=n_resblocks, n_feats=n_feats)
         self.n_resblocks, self.n_feats = n_resblocks, n_feats
+        self.n_stages = n_resblocks
         self.head = nn.Sequential(plain(3, n_feats, 9), activation())
         blocks = [
             NormalisedBlock(n_feats, batch_norm, activation, convolution)
@@ -76,16 +73,6 @@ class SRResNet(Network):
     def size(self) -> str:
         """Blocks x channels."""
         return f"{self.n_resblocks}x{self.n_feats}"
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """The blocks; the last one with the convolution that closes the body."""
-        return (*(f"body.{i}" for i in range(self.n_resblocks - 1)), "body")
-
-    def forward(self, lr: Tensor) -> Tensor:
-        """``(N, 3, h, w)`` in [0, 1] -> ``(N, 3, scale * h, scale * w)``, unclipped."""
-        features = self.head(lr)
-        return self.tail(features + self.body(features))
 
 
 def _norm(n_feats: int, wanted: bool) -> list[nn.Module]:

@@ -1,0 +1,58 @@
+"""What SRResNet, EDSR and RCAN have in common: layers that work on the small picture."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from sr_experiments.models.layers.upsampling import MeanShift
+from sr_experiments.models.network import Network
+
+
+class ResidualNetwork(Network):
+    """Head, a body around which a skip leads, and a tail that enlarges.
+
+    A subclass sets the three, and how many stages its body has.
+
+    Attributes:
+        head: ``(N, 3, h, w)`` to features.
+        body: its stages by number, then what closes it.
+        tail: features to ``(N, 3, scale * h, scale * w)``; an upsampler is its first layer.
+        n_stages: of the body.
+    """
+
+    scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
+    scale_dependent: ClassVar[tuple[str, ...]] = ("tail.0.",)
+    head: nn.Sequential
+    body: nn.Sequential
+    tail: nn.Sequential
+    n_stages: int
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The body's stages; the last one with what closes the body."""
+        return (*(f"body.{i}" for i in range(self.n_stages - 1)), "body")
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """``(N, 3, h, w)`` in [0, 1] -> ``(N, 3, scale * h, scale * w)``, unclipped."""
+        features = self.head(lr)
+        return self.tail(features + self.body(features))
+
+
+class CentredNetwork(ResidualNetwork):
+    """One whose layers see pictures without DIV2K's mean colour, in a range of their own.
+
+    Args:
+        scale: the super-resolution factor.
+        rgb_range: the range that the layers see; the interface is [0, 1] whatever this says.
+    """
+
+    def __init__(self, scale: int, rgb_range: float) -> None:
+        super().__init__(scale)
+        self.rgb_range = rgb_range
+        self.sub_mean = MeanShift(rgb_range, -1)
+        self.add_mean = MeanShift(rgb_range, +1)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """``(N, 3, h, w)`` in [0, 1] -> ``(N, 3, scale * h, scale * w)``, unclipped."""
+        sr = super().forward(self.sub_mean(lr * self.rgb_range))
+        return self.add_mean(sr) / self.rgb_range
