@@ -115,19 +115,17 @@ def inference(folder: Path, rounds: int) -> Iterator[Figure]:
 
 def write_runs(folder: Path, count: int) -> None:
     """Copies of one tiny run, each with an identity, a seed and scores of its own."""
-    folder.mkdir(parents=True)
-    first = folder / "first"
     words = ["budget=smoke", "logger=csv", "trainer.progress=none", "+experiment=activation_sweep"]
-    command = [sys.executable, "-m", "sr_experiments", "-m", *words, f"paths.runs={first}"]
+    command = [sys.executable, "-m", "sr_experiments", "-m", *words, f"paths.runs={folder}"]
     subprocess.run(
-        command, check=True, capture_output=True, env=os.environ | {"SR_REPORT": str(folder / "no")}
+        command, check=True, capture_output=True, env=os.environ | {"SR_REPORT": f"{folder}-first"}
     )
-    originals = sorted(path for path in first.glob("*/*") if (path / "result.json").exists())
+    originals = sorted(path for path in folder.glob("*/*") if (path / "result.json").exists())
     for number in range(count - len(originals)):
         original = originals[number % len(originals)]
         copy = original.with_name(f"{original.name[:-8]}{number:08x}")
         copy.mkdir()
-        identity = f"{number:064x}"
+        identity = f"{number:08x}{0:056x}"
         for file in original.iterdir():
             if file.is_file():
                 (copy / file.name).write_bytes(file.read_bytes())
