@@ -15,6 +15,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch: one core is what the target
 import peers
 import torch
 from figures import FIGURES
+from gpu import gpu
 from growth import growth
 from processes import PROCESSES
 from rich.console import Console
@@ -28,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0 whether or not a target is met: a figure is no verdict on a loaded machine.
     """
-    known = FIGURES | PROCESSES
+    known = FIGURES | PROCESSES | {"gpu": gpu}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("only", nargs="*", help=f"some of {', '.join(known)}, growth")
     parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where to write")
