@@ -12,7 +12,8 @@ MAY = {
     "places": {"errors"},
     "messages": {"errors", "places"},
     "settings": {"errors", "places", "messages"},
-    "plan": {"errors", "data", "runs", "settings"},
+    "parents": {"errors", "settings"},
+    "plan": {"errors", "data", "runs", "settings", "parents"},
     "distributed": {"errors", "imaging", "plan"},
     "assembly": {"errors", "factories", "models", "data", "training", "plan"},
     "execution": {
@@ -28,6 +29,8 @@ MAY = {
     "reproduce": {"errors", "papers", "workload"},
     "apply": {"errors", "imaging", "models", "factories"},
     "upscale": {"errors", "imaging", "apply", "downscale"},
+    "web": {"errors", "imaging", "metrics", "apply"},
+    "serve": {"errors", "apply", "web"},
     "imaging": {"errors"},
     "models": {"errors", "imaging"},
     "metrics": {"errors", "imaging"},
@@ -45,6 +48,8 @@ WITHOUT = {
     "data": {"hydra", "omegaconf", "wandb"},
     "training": {"hydra", "omegaconf"},
     "papers": {"torch", "lightning", "hydra", "wandb"},
+    "web": {"lightning", "hydra", "wandb"},
+    "serve": {"lightning", "hydra", "wandb"},
 }
 
 

@@ -5,7 +5,6 @@ Nothing here imports torch.
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,10 @@ from omegaconf import DictConfig
 
 from sr_experiments.data.sources import Pictures, find_pictures, refuse_overlap
 from sr_experiments.errors import UserError
+from sr_experiments.parents import parent_config
 from sr_experiments.runs.directory import RunDirectory, find, slug
 from sr_experiments.runs.identity import identity, is_trained
-from sr_experiments.settings import compose, plain, without_repeats
+from sr_experiments.settings import plain
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class Plan:
         teacher: the run whose network this one learns from.
         reference: the run this one is compared with.
         weights: SHA-256 of the file of weights this run begins with, or scores.
+        lacks_pictures: some could not be found, which only a :class:`Planner` that goes on without
+            them lets through; ``pictures`` is empty, and the identity a stand-in that still tells
+            runs apart by all that can change their results.
     """
 
     config: Mapping[str, Any]
@@ -43,6 +46,7 @@ class Plan:
     reference: "Plan | None" = None
     weights: str | None = None
     teacher: "Plan | None" = None
+    lacks_pictures: bool = False
 
     @property
     def identity(self) -> str:
@@ -59,88 +63,175 @@ class Plan:
         """Whether there is anything to train."""
         return is_trained(self.config)
 
+    @property
+    def done(self) -> bool:
+        """Whether it is finished; never where pictures are missing."""
+        return not self.lacks_pictures and self.directory.is_finished()
 
-def plan(cfg: DictConfig, descendants: tuple[Mapping[str, Any], ...] = ()) -> Plan:
+    @property
+    def parents(self) -> "dict[str, Plan]":
+        """The runs that have to be there first, by what they are to this one."""
+        roles = {"start": self.start, "teacher": self.teacher, "reference": self.reference}
+        return {role: parent for role, parent in roles.items() if parent is not None}
+
+    def line(self) -> "dict[str, Plan]":
+        """This run and all that it stands on, parents first, by identity."""
+        found: dict[str, Plan] = {}
+        for parent in self.parents.values():
+            found |= parent.line()
+        return found | {self.identity: self}
+
+    def ahead(self) -> "dict[str, Plan]":
+        """What of it is still to be computed; a finished run asks for no parents."""
+        if self.done:
+            return {}
+        found: dict[str, Plan] = {}
+        for parent in self.parents.values():
+            found |= parent.ahead()
+        return found | {self.identity: self}
+
+
+def plan(cfg: DictConfig) -> Plan:
     """Find a run's pictures, parents, identity and directory.
-
-    Args:
-        cfg: of the run.
-        descendants: configs of the runs that wait for this one, to notice a circle.
 
     Raises:
         UserError: missing pictures, a run that is its own parent, or a part of the network that
             the model has no place for.
     """
-    config = plain(cfg)
-    bare = {k: v for k, v in config.items() if k != "overrides"}
-    if bare in descendants:
-        roles = ", ".join(f"{role}={config[role]}" for role in ("start", "teacher", "reference"))
-        raise UserError(f"{roles}: one of these parents is this very run")
-    if not descendants:  # a sweep's words reach its references, where they may mean nothing
-        _refuse_idle_words(cfg, config)
-    line = (*descendants, bare)
-    trained = is_trained(config)
-    start = _start(cfg, config, line)
-    teacher = _teacher(cfg, config, line)
-    reference = plan(parent_config(cfg, config, "reference"), line) if is_compared(config) else None
-    pictures = find_all(config, trained)
-    weights = weights_of(config)
-    parents = {"start": start.identity} if start else {}
-    parents |= {"teacher": teacher.identity} if teacher else {}
-    parents |= {"weights": weights} if weights else {}
-    own = identity(config, {k: p.fingerprint for k, p in pictures.items()}, parents)
-    words = _words(config)
-    directory = find(Path(config["paths"]["runs"]), config["name"], slug(words), own)
-    title = " ".join(words)
-    return Plan(config, pictures, directory, title, start, reference, weights, teacher)
+    return Planner().plan(cfg)
 
 
-def _refuse_idle_words(cfg: DictConfig, config: Mapping[str, Any]) -> None:
+class Planner:
+    """Plans runs; a parent that several have in common is looked at once.
+
+    Args:
+        tolerant: go on where pictures are missing.
+
+    Attributes:
+        missing: which pictures could not be found, and why; one line each.
+    """
+
+    def __init__(self, tolerant: bool = False) -> None:
+        self.tolerant = tolerant
+        self.missing: list[str] = []
+        self._known: dict[tuple[str, ...], Plan] = {}
+
+    def plan(self, cfg: DictConfig, descendants: tuple[Mapping[str, Any], ...] = ()) -> Plan:
+        """Find a run's pictures, parents, identity and directory.
+
+        Args:
+            cfg: of the run.
+            descendants: configs of the runs that wait for this one, to notice a circle.
+
+        Raises:
+            UserError: see :func:`plan`.
+        """
+        key = tuple(cfg.overrides)
+        if not descendants:  # a sweep's words reach its references, where they may mean nothing
+            _refuse_idle_words(cfg)
+        if key not in self._known:
+            self._known[key] = self._plan(cfg, descendants)
+        return self._known[key]
+
+    def _plan(self, cfg: DictConfig, descendants: tuple[Mapping[str, Any], ...]) -> Plan:
+        config = plain(cfg)
+        bare = {k: v for k, v in config.items() if k != "overrides"}
+        if bare in descendants:
+            roles = ("start", "teacher", "reference")
+            given = ", ".join(f"{role}={config[role]}" for role in roles)
+            raise UserError(f"{given}: one of these parents is this very run")
+        line = (*descendants, bare)
+        start = self._start(cfg, config, line)
+        teacher = self._teacher(cfg, config, line)
+        reference = None
+        if is_compared(config):
+            reference = self.plan(parent_config(cfg, config, "reference"), line)
+        pictures = self._pictures(config)
+        weights = weights_of(config)
+        parents = {"start": start.identity} if start else {}
+        parents |= {"teacher": teacher.identity} if teacher else {}
+        parents |= {"weights": weights} if weights else {}
+        found = {role: p.fingerprint for role, p in (pictures or {}).items()}
+        own = identity(config, _asked_for(config) if pictures is None else found, parents)
+        words = _words(config)
+        directory = find(Path(config["paths"]["runs"]), config["name"], slug(words), own)
+        return Plan(
+            config=config,
+            pictures=pictures or {},
+            directory=directory,
+            title=" ".join(words),
+            start=start,
+            reference=reference,
+            weights=weights,
+            teacher=teacher,
+            lacks_pictures=pictures is None,
+        )
+
+    def _start(
+        self, cfg: DictConfig, config: Mapping[str, Any], line: tuple[Mapping[str, Any], ...]
+    ) -> Plan | None:
+        """The run to begin with; one that trains nothing scores another's weights by it."""
+        if not config["start"]:
+            if config["start_optimizer"] and is_trained(config):
+                raise UserError("start_optimizer=true: needs a run to begin with, start={...}")
+            return None
+        start = self.plan(parent_config(cfg, config, "start"), line)
+        if start.trained:
+            return start
+        if is_trained(config):
+            raise UserError(f"start={config['start']}: that run trains nothing to begin with")
+        return None  # bicubic in a sweep whose networks begin with others
+
+    def _teacher(
+        self, cfg: DictConfig, config: Mapping[str, Any], line: tuple[Mapping[str, Any], ...]
+    ) -> Plan | None:
+        """The run to learn from, where the method has a place for one."""
+        if "teacher" not in (config["method"] or {}):
+            return None
+        word = config["words"].get("method", "method")
+        if not config["teacher"]:
+            raise UserError(
+                f"method={word}: needs a teacher; say teacher={{model:edsr}}, or any overrides "
+                "that make a run to learn from"
+            )
+        wanted = parent_config(cfg, config, "teacher", "method=supervised")
+        if wanted.scale != config["scale"]:
+            raise UserError(
+                f"teacher={config['teacher']}: enlarges by {wanted.scale} and its student by "
+                f"{config['scale']}; they need the same scale"
+            )
+        teacher = self.plan(wanted, line)
+        if not (teacher.trained or teacher.weights):
+            raise UserError(f"teacher={config['teacher']}: that run has no trained weights")
+        return teacher
+
+    def _pictures(self, config: Mapping[str, Any]) -> dict[str, Pictures] | None:
+        try:
+            return find_all(config, is_trained(config))
+        except UserError as error:
+            if not self.tolerant:
+                raise
+            reason = str(error).splitlines()[0]
+            if reason not in self.missing:
+                self.missing.append(reason)
+            return None
+
+
+def _asked_for(config: Mapping[str, Any]) -> dict[str, str]:
+    """In place of the fingerprints of pictures, what was asked for."""
+    wanted: dict[str, Any] = {"benchmarks": config["benchmarks"]["sets"]}
+    if is_trained(config):
+        wanted |= {role: config["data"][role] for role in ("train", "val")}
+    text = json.dumps(wanted, sort_keys=True)
+    return {"missing": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _refuse_idle_words(cfg: DictConfig) -> None:
     """Refuse a part of the network that was asked for and that the model has no place for."""
     for override in cfg.overrides:
         key, _, word = override.lstrip("+").partition("=")
-        if key in ("activation", "convolution") and key not in config["model"]:
-            raise UserError(f"{key}={word}, model={config['words']['model']}: it has no {key}")
-
-
-def _start(
-    cfg: DictConfig, config: Mapping[str, Any], line: tuple[Mapping[str, Any], ...]
-) -> Plan | None:
-    """The run to begin with; one that trains nothing scores another's weights by it."""
-    if not config["start"]:
-        if config["start_optimizer"] and is_trained(config):
-            raise UserError("start_optimizer=true: needs a run to begin with, start={...}")
-        return None
-    start = plan(parent_config(cfg, config, "start"), line)
-    if start.trained:
-        return start
-    if is_trained(config):
-        raise UserError(f"start={config['start']}: that run trains nothing to begin with")
-    return None  # bicubic in a sweep whose networks begin with others
-
-
-def _teacher(
-    cfg: DictConfig, config: Mapping[str, Any], line: tuple[Mapping[str, Any], ...]
-) -> Plan | None:
-    """The run to learn from, where the method has a place for one."""
-    if "teacher" not in (config["method"] or {}):
-        return None
-    word = config["words"].get("method", "method")
-    if not config["teacher"]:
-        raise UserError(
-            f"method={word}: needs a teacher; say teacher={{model:edsr}}, or any overrides that "
-            "make a run to learn from"
-        )
-    wanted = parent_config(cfg, config, "teacher", "method=supervised")
-    if wanted.scale != config["scale"]:
-        raise UserError(
-            f"teacher={config['teacher']}: enlarges by {wanted.scale} and its student by "
-            f"{config['scale']}; they need the same scale"
-        )
-    teacher = plan(wanted, line)
-    if not (teacher.trained or teacher.weights):
-        raise UserError(f"teacher={config['teacher']}: that run has no trained weights")
-    return teacher
+        if key in ("activation", "convolution") and key not in cfg.model:
+            raise UserError(f"{key}={word}, model={cfg.words.model}: it has no {key}")
 
 
 def weights_of(config: Mapping[str, Any]) -> str | None:
@@ -155,53 +246,6 @@ def weights_of(config: Mapping[str, Any]) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"weights={path}: cannot be read ({error.strerror})") from None
-
-
-def parent_config(cfg: DictConfig, config: Mapping[str, Any], role: str, *usual: str) -> DictConfig:
-    """The config of a run's parent.
-
-    Args:
-        cfg: of the run.
-        config: the same, resolved.
-        role: the key that says what differs, such as ``start``.
-        usual: overrides that hold unless that key says otherwise.
-
-    Raises:
-        UserError: the key is no mapping of overrides, or they make no config.
-    """
-    wanted = config[role]
-    if not isinstance(wanted, dict):
-        raise UserError(f"{role}={wanted}: expected overrides as a mapping, such as {{scale:2}}")
-    changes = [*usual, *(f"{key}={_override(value)}" for key, value in wanted.items())]
-    # Another word of a group comes with its own keys: what was said of the old one's stays behind.
-    chosen = dict(change.split("=", 1) for change in changes)
-    renewed = {k for k, word in chosen.items() if config["words"].get(k, word) != word}
-    inherited = []
-    for override in cfg.overrides:
-        key, dot, _ = override.split("=")[0].lstrip("+~").partition(".")
-        if key not in _NOT_INHERITED and not (dot and key in renewed):
-            inherited.append(override)
-    return compose(without_repeats([*inherited, *changes]))
-
-
-def _override(value: Any) -> str:
-    """A value in the words of Hydra's command line."""
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, list):
-        return f"[{','.join(map(_override, value))}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{k}:{_override(v)}' for k, v in value.items())}}}"
-    if isinstance(value, str):  # quoted, so that "1" and "true" stay text
-        if re.fullmatch(r"[A-Za-z_][\w./@-]*", value) and value.lower() not in _NOT_TEXT:
-            return value
-        quoted = value.replace("\\'", "\\\\'").replace("'", "\\'")
-        return f"'{quoted}'"
-    return str(value)
-
-
-_NOT_TEXT = ("true", "false", "null", "nan", "inf")
-_NOT_INHERITED = ("start", "start_optimizer", "teacher", "reference", "weights")
 
 
 def is_compared(config: Mapping[str, Any]) -> bool:

@@ -23,15 +23,15 @@ from sr_experiments.imaging.resize import imresize
 from sr_experiments.metrics.scores import Scores
 from sr_experiments.models.multiply_adds import HEIGHT, WIDTH, multiply_adds
 from sr_experiments.models.network import Network, upscale
+from sr_experiments.plan import Plan
 from sr_experiments.training.distillation import Distilled
 from sr_experiments.training.module import Supervised
-from sr_experiments.workload.jobs import Work
 from sr_experiments.workload.networks import Facts, kind
 from sr_experiments.workload.overhead import overhead
 from sr_experiments.workload.sizes import pixels
 
 #: Seconds that a run takes beside training and scoring: to start, and with W&B also to end it.
-START, DASHBOARD = 0.7, 4.5
+START, DASHBOARD = 0.7, 1.5
 
 _CPU_STEP = 1e11  # operations of a timed step on a CPU: about a second on two cores
 _PATIENCE = 1.0  # seconds after which no further step is timed
@@ -74,7 +74,7 @@ class Meter:
             return torch.cuda.get_device_name(self.device)
         return f"cpu ({torch.get_num_threads()} threads)"
 
-    def facts(self, work: Work) -> Facts:
+    def facts(self, work: Plan) -> Facts:
         """Of a run's network.
 
         Raises:
@@ -87,7 +87,7 @@ class Meter:
             self._facts[key] = Facts(name, network.parameter_count, multiply_adds(network))
         return self._facts[key]
 
-    def cost(self, work: Work) -> Cost:
+    def cost(self, work: Plan) -> Cost:
         """What a run of this kind costs; measured when it is first asked for.
 
         Raises:
@@ -99,7 +99,7 @@ class Meter:
                 self._costs[key] = self._measure(work)
         return self._costs[key]
 
-    def seconds(self, work: Work) -> float:
+    def seconds(self, work: Plan) -> float:
         """How long a run takes from its start to its scores."""
         config, cost = work.config, self.cost(work)
         logger = str((config["logger"] or {}).get("_target_", ""))
@@ -114,7 +114,7 @@ class Meter:
         total += looks * cost.pixel * pixels(work, "val") * _variants(config)
         return total + cost.teacher_pixel * pixels(work, "train")
 
-    def _measure(self, work: Work) -> Cost:
+    def _measure(self, work: Plan) -> Cost:
         config = work.config
         macs = self.facts(work).multiply_adds
         network = network_of(config["model"], "model")
@@ -136,7 +136,7 @@ class Meter:
                 macs += its // 3
         return Cost(self._update(work, module, macs), pixel, beforehand)
 
-    def _update(self, work: Work, module: Supervised, macs: int) -> float:
+    def _update(self, work: Plan, module: Supervised, macs: int) -> float:
         """Seconds of one update; ``macs`` of what is trained, a third for what only answers."""
         config, training = work.config, work.config["training"]
         scales = training["scales"] or [config["scale"]]

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sr_experiments.workload.jobs import Work
+from sr_experiments.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Facts:
     multiply_adds: int
 
 
-def kind(work: Work) -> str:
+def kind(work: Plan) -> str:
     """What runs must have in common to cost the same, as a text to compare."""
     config = work.config
     alike: dict[str, Any] = {"model": config["model"], "scale": config["scale"]}

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from sr_experiments.errors import UserError
 from sr_experiments.models.multiply_adds import HEIGHT, WIDTH
+from sr_experiments.plan import Plan
 from sr_experiments.workload.cost import Meter
 from sr_experiments.workload.duration import duration
-from sr_experiments.workload.jobs import Stage, Work
+from sr_experiments.workload.jobs import Stage
 from sr_experiments.workload.networks import kind
 
 _COLUMNS = (  # heading, width, whether a number
@@ -38,12 +39,12 @@ class PaperWork:
     refused: Mapping[str, str]
 
     @property
-    def runs(self) -> dict[str, Work]:
+    def runs(self) -> dict[str, Plan]:
         """Each run that it needs once."""
         return {key: work for stage in self.stages for key, work in stage.runs.items()}
 
     @property
-    def ahead(self) -> dict[str, Work]:
+    def ahead(self) -> dict[str, Plan]:
         """Of these, those to be computed."""
         return {key: work for stage in self.stages for key, work in stage.ahead.items()}
 
@@ -115,13 +116,13 @@ def _paper(paper: PaperWork, meter: Meter, spoilt: Mapping[str, str], console: C
 
 
 def _table(
-    runs: Mapping[str, Work], ahead: Mapping[str, Work], meter: Meter, spoilt: Mapping[str, str]
+    runs: Mapping[str, Plan], ahead: Mapping[str, Plan], meter: Meter, spoilt: Mapping[str, str]
 ) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, padding=(0, 1))
     for heading, width, number in _COLUMNS:
         justify = "right" if number else "left"
         table.add_column(heading, min_width=width, no_wrap=True, justify=justify)  # type: ignore[arg-type]
-    groups: dict[tuple[str, str, str], list[Work]] = {}
+    groups: dict[tuple[str, str, str], list[Plan]] = {}
     for work in runs.values():
         name, parameters = _word(work), "-"
         if kind(work) not in spoilt:
@@ -192,16 +193,16 @@ def _sums(
     )
 
 
-def _waiting(papers: Iterable[PaperWork], spoilt: Mapping[str, str]) -> list[Work]:
+def _waiting(papers: Iterable[PaperWork], spoilt: Mapping[str, str]) -> list[Plan]:
     ahead = {key: work for paper in papers for key, work in paper.ahead.items()}
     return [work for work in ahead.values() if kind(work) not in spoilt]
 
 
-def _word(work: Work) -> str:
+def _word(work: Plan) -> str:
     return str(work.config["words"].get("model", "model"))
 
 
-def _method(work: Work) -> str:
+def _method(work: Plan) -> str:
     words = work.config["words"]
     if not work.trained:
         return "none"
@@ -209,7 +210,7 @@ def _method(work: Work) -> str:
     return ", ".join(words[k] for k, word in usual.items() if words[k] != word) or "supervised"
 
 
-def _updates(work: Work) -> int:
+def _updates(work: Plan) -> int:
     training = work.config["training"]
     return int(training["epochs"] * training["updates_per_epoch"]) if work.trained else 0
 

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from sr_experiments.data.catalogue import IMAGE_SETS
-from sr_experiments.workload.jobs import Work
+from sr_experiments.plan import Plan
 
 #: Mean pixels of a picture of the known sets. The first three are measured; DIV2K's are 2040 wide
 #: or high and mostly about 1380 the other way, Urban100's and Manga109's are as published.
@@ -23,7 +23,7 @@ MEAN_PIXELS = {
 }
 
 
-def pixels(work: Work, role: str) -> int:
+def pixels(work: Plan, role: str) -> int:
     """Pixels of all ground truths of a role.
 
     Args:
@@ -33,7 +33,7 @@ def pixels(work: Work, role: str) -> int:
     Returns:
         What the files say; where they are missing, what is known of the sets; 0 for others.
     """
-    if work.pictures is not None:
+    if not work.lacks_pictures:
         found = [p for key, p in work.pictures.items() if key.split("/")[0] == role]
         if role == "train":
             found = [p for key, p in work.pictures.items() if key == role]
