@@ -29,6 +29,7 @@ MAY = {
     "reproduce": {"errors", "papers", "workload"},
     "apply": {"errors", "imaging", "models", "factories"},
     "upscale": {"errors", "imaging", "apply", "downscale"},
+    "speed": {"errors", "apply", "downscale"},
     "web": {"errors", "imaging", "metrics", "apply"},
     "serve": {"errors", "apply", "web"},
     "imaging": {"errors"},

@@ -65,6 +65,8 @@ def test_every_command_runs(there, cli):
         if inner == "reproduce":
             args = [a for a in args if a.split("=")[0] not in ("budget", "seed")]
             args += SMALL
+        if inner == "serve":  # it serves until interrupted: tests/test_serve.py does
+            args.append("--help")
         if not inner and not {"--help", "--cfg"} & set(args):
             args = [a.replace("[Set5,Set14,", "[") for a in args]
             args = [a for a in args if a.split("=")[0] not in ("budget", "trainer", "logger")]

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sr_experiments.apply.engine import ENGINES
 from sr_experiments.apply.enlarge import enlarge_file
+from sr_experiments.apply.options import device_of, scale_of
 from sr_experiments.apply.picture import FORMATS, measure
 from sr_experiments.apply.shelf import find, shipped
-from sr_experiments.apply.upscaler import MAX_SCALE, Upscaler
+from sr_experiments.apply.upscaler import MAX_SCALE, OUT_OF_MEMORY, Upscaler
 from sr_experiments.apply.video import FORMATS as VIDEO_FORMATS
 from sr_experiments.apply.video import (
     VideoOptions,
@@ -67,12 +68,13 @@ def main(argv: list[str] | None = None) -> int:
         upscaler = Upscaler(
             found.network,
             options.scale,
-            _device(options.device),
+            device_of(options.device, options.engine),
             tile=options.tile,
             self_ensemble=options.self_ensemble,
             approximate=options.approximate,
             denoise=options.denoise,
             sharpen=options.sharpen,
+            engine=options.engine,
         )
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -82,7 +84,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         failures = _work(jobs, upscaler, options, videos, console)
     except KeyboardInterrupt:
-        sys.stderr.write("error: interrupted; what was written is whole, --skip-existing goes on\n")
+        again = "; the same command goes on in a long video where it stopped" * any(
+            is_video(job.source) for job in jobs
+        )
+        sys.stderr.write(
+            f"error: interrupted; what was written is whole, --skip-existing leaves it{again}\n"
+        )
         return 130
     for failure in failures:
         sys.stderr.write(f"error: {failure}\n")
@@ -119,7 +126,7 @@ def _parser() -> Parser:
     )
     add(
         "--scale",
-        type=_scale,
+        type=scale_of,
         default=Fraction(2),
         help=f"factor, 2 by default, above 1 and at most {MAX_SCALE}, 1.5 too",
     )
@@ -139,6 +146,13 @@ def _parser() -> Parser:
         help="allow tiles to a network that looks at the whole picture (RCAN)",
     )
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the network works")
+    add(
+        "--engine",
+        choices=ENGINES,
+        default="torch",
+        help="what computes the network: PyTorch (default), whose values are those of scoring bit "
+        "by bit, ONNX Runtime, or the latter where it is clearly faster (auto)",
+    )
     add("--max-pixels", type=_count, help="the largest picture that is read; Pillow's by default")
     add("--start", type=_seconds, default=Fraction(0), help="seconds of a video to leave out")
     add("--duration", type=_seconds, help="seconds of a video to take; all by default")
@@ -300,6 +314,7 @@ def _work(
                         videos,
                         max_pixels=limit,
                         progress=advance,
+                        resumable=True,
                     )
                 else:
                     notes = enlarge_file(
@@ -307,7 +322,7 @@ def _work(
                     )
             except UserError as error:
                 failures.append(str(error))
-            except (torch.OutOfMemoryError, MemoryError):
+            except OUT_OF_MEMORY:
                 failures.append(f"{job.source}: out of memory; a smaller --tile takes less")
             except Exception as error:  # the other files are still wanted
                 reason = " ".join(str(error).split())
@@ -326,25 +341,8 @@ def _announcement(words: str, upscaler: Upscaler) -> str:
         line = f"{words}, x{upscaler.factor}, then bicubic down to {asked}"
     if not upscaler.exact and upscaler.approximate:
         line += ", in tiles that approximate the whole picture if it is large"
-    return f"{line}, on {upscaler.device.type}"
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: PyTorch finds no GPU here; leave it out")
-    return torch.device(name)
-
-
-def _scale(text: str) -> Fraction:
-    try:
-        scale = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        scale = Fraction(0)
-    if not 1 < scale <= MAX_SCALE:
-        raise UserError(f"--scale {text}: a factor above 1 and at most {MAX_SCALE}")
-    return scale
+    line = f"{line}, on {upscaler.device.type}"
+    return f"{line}, {upscaler.engine_words}" if upscaler.engine_words else line
 
 
 def _strength(text: str) -> float:

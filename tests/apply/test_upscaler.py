@@ -171,6 +171,29 @@ def test_too_little_memory_means_tiles():
     assert counts[0] == 1 < counts[1]
 
 
+def test_a_large_picture_is_cut_for_the_cache_unless_that_is_more_work():
+    lr = picture(300, 310)
+    deep = EDSR(2, 20, 4).eval()  # its halo is as wide as the windows
+    for network, cut in ((make("VDSR", 3), True), (make("EDSR", 2), True), (deep, False)):
+        done: list[int] = []
+        result = Upscaler(network, network.scale).frames(lr[None], done.append)
+        assert torch.equal(result, upscale(network, lr[None]))
+        assert (len(done) > 1) == cut
+
+
+@pytest.mark.parametrize("kind", ["VDSR", "EDSR"])
+def test_frames_of_a_batch_are_those_of_one_at_a_time(kind):
+    network = make(kind, 2)
+    lr = torch.stack([picture(150, 160, seed) for seed in range(5)])
+    done: list[int] = []
+    result = Upscaler(network, 2, batch=2, tile=400).frames(lr, done.append)
+    assert done == [2 * 150 * 160, 2 * 150 * 160, 150 * 160]
+    assert torch.equal(result, torch.cat([upscale(network, frame[None]) for frame in lr]))
+    between = Upscaler(network, Fraction("1.5"), batch=5, denoise=0.2)
+    alone = Upscaler(network, Fraction("1.5"), denoise=0.2)
+    assert torch.equal(between.frames(lr), alone.frames(lr))
+
+
 def test_filters_denoise_and_sharpen():
     flat = torch.full((3, 300, 40), 100.0)
     flat[..., 20:] = 200  # an edge

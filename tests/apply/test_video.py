@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from sr_experiments.apply.threads import Behind, ahead
 from sr_experiments.apply.upscaler import Upscaler
-from sr_experiments.apply.video import Behind, VideoOptions, ahead, enlarge_video, measure_video
+from sr_experiments.apply.video import VideoOptions, enlarge_video, measure_video
 from sr_experiments.errors import UserError
 from sr_experiments.imaging.resize import imresize
 from sr_experiments.models.bicubic import Bicubic
@@ -522,6 +523,13 @@ def test_a_failure_on_the_way_leaves_nothing(tmp_path, double):
         enlarge_video(source, tmp_path / "out.mp4", double, max_pixels=96 * 64 - 1)
     assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
     assert threading.active_count() == before
+
+
+def test_a_batch_changes_nothing(tmp_path, double):
+    source = make(tmp_path / "in.mp4", steady(23))
+    for name, upscaler in (("a", double), ("b", Upscaler(Bicubic(2), 2, batch=5))):
+        enlarge_video(source, tmp_path / f"{name}.mp4", upscaler)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
 def test_threads_hold_few_items_and_hand_errors_over():

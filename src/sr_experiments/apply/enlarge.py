@@ -29,8 +29,21 @@ def enlarge_file(
         UserError: the picture cannot be read, enlarged or written.
     """
     picture = read_picture(source, max_pixels)
-    frames = [enlarge(frame, upscaler, progress) for frame in picture.frames]
+    frames = _all(picture.frames, upscaler, progress)
     return write_picture(target, Picture(frames, picture.metadata, picture.notes))
+
+
+def _all(frames: list[Frame], upscaler: Upscaler, progress: Progress) -> list[Frame]:
+    colour = [f.colour for f in frames if f.colour.dtype == np.uint8 and f.colour.shape[2] == 3]
+    if not len(frames) == len(colour) > 1:
+        return [enlarge(frame, upscaler, progress) for frame in frames]
+    # An animation's frames may be enlarged several at a time.
+    large = upscaler.frames(torch.from_numpy(np.stack(colour)).permute(0, 3, 1, 2), progress)
+    made = large.permute(0, 2, 3, 1).contiguous().numpy()
+    return [
+        Frame(rgb, _alpha(frame, upscaler), frame.duration, frame.disposal)
+        for rgb, frame in zip(made, frames, strict=True)
+    ]
 
 
 def enlarge(frame: Frame, upscaler: Upscaler, progress: Progress = lambda pixels: None) -> Frame:
@@ -51,11 +64,16 @@ def enlarge(frame: Frame, upscaler: Upscaler, progress: Progress = lambda pixels
         large = _rounded(values, deep)
     else:
         large = upscaler.frames(planes[None], progress)[0].permute(1, 2, 0).numpy()
-    alpha = frame.alpha
-    if alpha is not None:
-        plane = torch.from_numpy(alpha.astype(np.float64) / (257 if deep else 1))
-        alpha = _rounded(imresize(plane, size=upscaler.size(height, width))[None], deep)[..., 0]
+    alpha = _alpha(frame, upscaler)
     return Frame(np.ascontiguousarray(large), alpha, frame.duration, frame.disposal)
+
+
+def _alpha(frame: Frame, upscaler: Upscaler) -> np.ndarray | None:
+    if frame.alpha is None:
+        return None
+    deep = frame.alpha.dtype == np.uint16
+    plane = torch.from_numpy(frame.alpha.astype(np.float64) / (257 if deep else 1))
+    return _rounded(imresize(plane, size=upscaler.size(*plane.shape))[None], deep)[..., 0]
 
 
 def _rounded(values: Tensor, deep: bool) -> np.ndarray:

@@ -21,6 +21,8 @@ from sr_experiments.models.network import Network
 #: PyTorch does a convolution of at most 20,480 values by another method, which rounds otherwise;
 #: windows are larger even if they have a single channel.
 MIN_AREA = 20481
+#: The side of a square that has them.
+SMALLEST = math.isqrt(MIN_AREA) + 1
 #: Widths of the strips that the reach is looked for in; a network that fills the last is unbounded.
 PROBES = (65, 257, 1025)
 
@@ -120,9 +122,8 @@ def windows(height: int, width: int, side: int, halo: int) -> list[Window]:
         whole = (0, height), (0, width)
         return [Window(*whole, *whole)]
     rows, columns = _parts(height, side), _parts(width, side)
-    smallest = math.isqrt(MIN_AREA) + 1
-    low = max(smallest, math.ceil(MIN_AREA / width))
-    broad = max(smallest, math.ceil(MIN_AREA / height))
+    low = max(SMALLEST, math.ceil(MIN_AREA / width))
+    broad = max(SMALLEST, math.ceil(MIN_AREA / height))
     return [
         Window(_around(r, halo, low, height), _around(c, halo, broad, width), r, c)
         for r in rows

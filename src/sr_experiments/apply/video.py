@@ -4,23 +4,26 @@ A thread reads and decodes, the caller's thread runs the network, and a third en
 Few frames wait between them, so memory does not grow with the length.
 """
 
-import queue
-import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from numpy import uint8
+from numpy.typing import NDArray
 from PIL import Image
 
+from sr_experiments.apply.threads import Behind, ahead
 from sr_experiments.apply.upscaler import Progress, Upscaler
 from sr_experiments.errors import UserError
 from sr_experiments.imaging.io import replacing
 
 if TYPE_CHECKING:
-    from sr_experiments.apply.video_read import VideoSource
+    from sr_experiments.apply.video_encode import FrameEncoder
+    from sr_experiments.apply.video_read import Piece, VideoSource
 
 #: File name suffixes that are taken for videos. GIF is a picture here, and keeps its palette.
 SUFFIXES = frozenset({".mp4", ".m4v", ".mkv", ".wmv", ".webm", ".mov", ".avi"})
@@ -28,9 +31,6 @@ SUFFIXES = frozenset({".mp4", ".m4v", ".mkv", ".wmv", ".webm", ".mov", ".avi"})
 FORMATS = (".mp4", ".mkv", ".webm")
 #: Frames that wait between two threads.
 WAITING = 3
-_TICK = 0.1
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,7 @@ def enlarge_video(
     *,
     max_pixels: int | None = None,
     progress: Progress = lambda pixels: None,
+    resumable: bool = False,
 ) -> list[str]:
     """Read a video, enlarge its frames and write it, whole or not at all.
 
@@ -129,6 +130,8 @@ def enlarge_video(
         options: the part that is wanted, and the encoder's.
         max_pixels: refuse larger frames; by default Pillow's limit for pictures.
         progress: called with the number of input pixels that are done.
+        resumable: store what is done of a long video in a hidden folder beside the target, from
+            which the same call goes on after an interruption.
 
     Returns:
         What was not taken over, in words.
@@ -139,34 +142,47 @@ def enlarge_video(
     options = options or VideoOptions()
     require_av()
     check_target(target, options)
-    from av.error import FFmpegError
-
+    from sr_experiments.apply.video_parts import PART
     from sr_experiments.apply.video_read import VideoSource
 
     limit = max_pixels if max_pixels is not None else Image.MAX_IMAGE_PIXELS
-    with (
-        VideoSource(path, options.start, options.duration, limit) as source,
-        replacing(target) as temporary,
-    ):
-        try:
+    with VideoSource(path, options.start, options.duration, limit) as source:
+        if resumable and source.expected > PART:
+            return _in_parts(source, target, upscaler, options, progress)
+        with replacing(target) as temporary, _named(target):
             notes = _convert(source, temporary, target, upscaler, options, progress)
-        except FFmpegError as error:
-            if isinstance(error, OSError) and error.errno and error.errno > 0:
-                raise  # a full disk, which `replacing` names
-            raise UserError(f"{target}: cannot be written ({error.strerror})") from error
-        # Before the temporary file takes its name.
-        seconds = float(source.readable)
-        if source.cut and not options.keep_readable:
-            raise UserError(
-                f"{path}: cut short, only {seconds:.2f}{_of_all(source)} seconds can be read; "
-                "nothing was written, --keep-readable writes as much"
-            )
-        if source.cut:
-            notes.append(f"the video is cut short, and ends after {seconds:.2f} seconds")
-        if source.damaged:
-            notes.append(f"{source.damaged} damaged pieces of the video were passed over")
-        if source.interlaced:
-            notes.append("the video is interlaced, and its fields were enlarged as one picture")
+            # Before the temporary file takes its name.
+            return notes + _remarks(source, options)
+
+
+@contextmanager
+def _named(target: Path) -> Iterator[None]:
+    """What FFmpeg cannot write is said of the target."""
+    from av.error import FFmpegError
+
+    try:
+        yield
+    except FFmpegError as error:
+        if isinstance(error, OSError) and error.errno and error.errno > 0:
+            raise  # a full disk, which `replacing` names
+        raise UserError(f"{target}: cannot be written ({error.strerror})") from error
+
+
+def _remarks(source: "VideoSource", options: VideoOptions) -> list[str]:
+    """What is to be said of a source that is read to its end, if it may be used at all."""
+    notes = []
+    seconds = float(source.readable)
+    if source.cut and not options.keep_readable:
+        raise UserError(
+            f"{source.path}: cut short, only {seconds:.2f}{_of_all(source)} seconds can be read; "
+            "nothing was written, --keep-readable writes as much"
+        )
+    if source.cut:
+        notes.append(f"the video is cut short, and ends after {seconds:.2f} seconds")
+    if source.damaged:
+        notes.append(f"{source.damaged} damaged pieces of the video were passed over")
+    if source.interlaced:
+        notes.append("the video is interlaced, and its fields were enlarged as one picture")
     return notes
 
 
@@ -178,28 +194,124 @@ def _convert(
     options: VideoOptions,
     progress: Progress,
 ) -> list[str]:
+    """From the source to a file, in one go."""
     from sr_experiments.apply.video_write import VideoSink
 
-    size = upscaler.size(source.stream.height, source.stream.width)
-    kind = target.suffix.lower()
-    sink = VideoSink(temporary, kind, source, size, crf=options.crf, lossless=options.lossless)
-    pieces = ahead(source.pieces(sink.streams), WAITING)
-    writer: Behind[Any] = Behind(lambda pair: sink.put(*pair), WAITING)
+    sink = VideoSink(
+        temporary, target.suffix.lower(), source, _encoder(source, target, upscaler, options)
+    )
     try:
-        for piece in pieces:
-            large = None
-            if piece.rgb is not None:
-                large = upscaler.frames(torch.from_numpy(piece.rgb)[None], progress)[0].numpy()
-            writer.put((piece, large))
-        writer.finish()
+        _pump(source, source.pieces(sink.streams), upscaler, sink, progress)
         if not sink.begun:
             raise _nothing(source)
         sink.finish()
         return sink.notes
     finally:
+        sink.abandon()
+
+
+def _in_parts(
+    source: "VideoSource",
+    target: Path,
+    upscaler: Upscaler,
+    options: VideoOptions,
+    progress: Progress,
+) -> list[str]:
+    """From the source to a file by way of parts, some of which may be there already."""
+    from sr_experiments.apply.video_parts import PartWriter, parts_of
+    from sr_experiments.apply.video_read import VideoSource
+    from sr_experiments.apply.video_write import VideoSink
+
+    wanted = (options.start, options.duration, options.crf, options.lossless)
+    with parts_of(source.path, target, f"{wanted} {upscaler.identity()}") as parts:
+        before = parts.frames
+        progress(before * source.stream.width * source.stream.height)
+        encoder = _encoder(source, target, upscaler, options)
+        try:
+            with _named(target):
+                writer = PartWriter(parts, encoder)
+                try:
+                    pieces = source.pieces(frozenset(), skip=before)
+                    _pump(source, pieces, upscaler, writer, progress)
+                    writer.finish()
+                finally:
+                    writer.abandon()
+        except OSError as error:
+            raise UserError(
+                f"{target}: cannot be written ({error.strerror or error}); the same command goes "
+                "on after what is done"
+            ) from error
+        if not parts.frames:
+            raise _nothing(source)
+        remarks = _remarks(source, options)
+        with (
+            VideoSource(source.path, options.start, options.duration) as again,
+            replacing(target) as temporary,
+            _named(target),
+        ):
+            again.colour, again.matrix = source.colour, source.matrix
+            encoder.source = again
+            sink = VideoSink(temporary, target.suffix.lower(), again, encoder)
+            try:
+                others = again.others(sink.streams)
+                sink.join(parts.packets(again.time_base), others, parts.headers)
+                sink.finish()
+            finally:
+                sink.abandon()
+        if before:
+            remarks.append(f"went on after {before} frames of an earlier run")
+        return sink.notes + remarks
+
+
+def _encoder(
+    source: "VideoSource", target: Path, upscaler: Upscaler, options: VideoOptions
+) -> "FrameEncoder":
+    from sr_experiments.apply.video_encode import FrameEncoder
+
+    size = upscaler.size(source.stream.height, source.stream.width)
+    kind = target.suffix.lower()
+    return FrameEncoder(kind, source, size, crf=options.crf, lossless=options.lossless)
+
+
+class _Taker(Protocol):
+    def put(self, piece: "Piece", large: NDArray[uint8] | None) -> None: ...
+
+
+def _pump(
+    source: "VideoSource",
+    given: Iterable["Piece"],
+    upscaler: Upscaler,
+    taker: _Taker,
+    progress: Progress,
+) -> None:
+    """Read in one thread, enlarge in this one, and hand over in a third."""
+    most = upscaler.together(source.stream.height, source.stream.width)
+    pieces = ahead(given, WAITING + most)
+    writer: Behind[Any] = Behind(lambda pair: taker.put(*pair), WAITING + most)
+    try:
+        for group in _groups(pieces, most):
+            frames = [torch.from_numpy(p.rgb) for p in group if p.rgb is not None]
+            large = iter(upscaler.frames(torch.stack(frames), progress) if frames else ())
+            for piece in group:
+                writer.put((piece, None if piece.rgb is None else next(large).numpy()))
+        writer.finish()
+    finally:
         pieces.close()
         writer.stop()
-        sink.abandon()
+
+
+def _groups(pieces: Iterable["Piece"], most: int) -> Iterator[list["Piece"]]:
+    """Pieces in order, with ``most`` frames at a time."""
+    group: list[Piece] = []
+    frames = 0
+    for piece in pieces:
+        group.append(piece)
+        frames += piece.rgb is not None
+        if frames == most:
+            yield group
+            group, frames = [], 0
+    if group:
+        yield group
 
 
 def _nothing(source: "VideoSource") -> UserError:
@@ -215,105 +327,3 @@ def _nothing(source: "VideoSource") -> UserError:
 
 def _of_all(source: "VideoSource") -> str:
     return "" if source.total is None else f" of {float(source.total):.2f}"
-
-
-class _Failure:
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
-_END = object()
-
-
-def ahead(items: Iterable[T], most: int) -> Generator[T, None, None]:
-    """Iterate in another thread, at most ``most`` items ahead.
-
-    Closing the generator ends the thread; its exception is raised here.
-    """
-    waiting: queue.Queue[Any] = queue.Queue(most)
-    stopped = threading.Event()
-
-    def give(item: Any) -> None:
-        while not stopped.is_set():
-            try:
-                return waiting.put(item, timeout=_TICK)
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        try:
-            for item in items:
-                give(item)
-                if stopped.is_set():
-                    return
-            give(_END)
-        except BaseException as error:  # whatever it is, it is raised in the caller's thread
-            give(_Failure(error))
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while (item := waiting.get()) is not _END:
-            if isinstance(item, _Failure):
-                raise item.error
-            yield item
-    finally:
-        stopped.set()
-        thread.join()
-
-
-class Behind(Generic[T]):
-    """A thread that does something with each item, at most ``most`` items behind.
-
-    Args:
-        work: called with each item, in order.
-        most: items that may wait.
-    """
-
-    def __init__(self, work: Callable[[T], None], most: int) -> None:
-        self._waiting: queue.Queue[Any] = queue.Queue(most)
-        self._work = work
-        self._error: BaseException | None = None
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def put(self, item: T) -> None:
-        """Hand an item over; raises what went wrong with an earlier one."""
-        self._give(item)
-
-    def finish(self) -> None:
-        """Wait until all is done; raises what went wrong."""
-        self._give(_END)
-        self._thread.join()
-        self._raise()
-
-    def stop(self) -> None:
-        """End the thread after the item that it is at, whatever waits."""
-        self._stopped.set()
-        self._thread.join()
-
-    def _give(self, item: Any) -> None:
-        while True:
-            self._raise()
-            try:
-                return self._waiting.put(item, timeout=_TICK)
-            except queue.Full:
-                continue
-
-    def _raise(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
-        try:
-            while not self._stopped.is_set():
-                try:
-                    item = self._waiting.get(timeout=_TICK)
-                except queue.Empty:
-                    continue
-                if item is _END:
-                    return
-                self._work(item)
-        except BaseException as error:  # whatever it is, it is raised in the caller's thread
-            self._error = error

@@ -152,11 +152,12 @@ class VideoSource:
         known = self.stream.frames if self.whole else 0
         return known or max(0, round((last - self.start) * self.rate))
 
-    def pieces(self, copied: frozenset[int]) -> Iterator[Piece]:
+    def pieces(self, copied: frozenset[int], skip: int = 0) -> Iterator[Piece]:
         """Frames in the order in which they are shown, with the packets between them.
 
         Args:
             copied: indices of the streams whose packets are wanted.
+            skip: frames at the beginning that are decoded, looked at, and left out.
 
         Raises:
             UserError: the size of the frames changes, or their colours cannot be read.
@@ -187,11 +188,28 @@ class VideoSource:
                 self.readable = max(self.readable, time + step)
                 if time < self.start:
                     continue
+                colour = self._seen(frame)
+                if skip:
+                    skip -= 1
+                    continue
                 offset = round((self.origin + self.start) / self.time_base)
-                yield Piece(waiting, self._rgb(frame), pts - offset, length)
+                yield Piece(waiting, to_rgb(frame, colour), pts - offset, length)
                 waiting = []
         self.cut = self.cut or self._small or self._ends_early()
         yield Piece(waiting)
+
+    def others(self, copied: frozenset[int]) -> Iterator[av.Packet]:
+        """The packets of other streams alone, as :meth:`pieces` gives them."""
+        if not copied:
+            return
+        if self.start:
+            with suppress(FFmpegError):
+                self.container.seek(int((self.start + self.origin) * av.time_base), backward=True)
+        streams = [s for s in self.container.streams if s.index in copied]
+        with suppress(FFmpegError):  # where the file is cut, what comes before is wanted
+            for packet in self.container.demux(streams):
+                if not packet.is_corrupt and self._shifted(packet):
+                    yield packet
 
     def _packets(self) -> Iterator[av.Packet]:
         """All packets, and at the end an empty one of the video that flushes its decoder."""
@@ -258,7 +276,8 @@ class VideoSource:
             pts = round(pts * frame.time_base / self.time_base)
         return pts if last is None or pts > last else last + 1
 
-    def _rgb(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+    def _seen(self, frame: av.VideoFrame) -> Colour:
+        """Note what a frame tells of the video."""
         if (frame.width, frame.height) != (self.stream.width, self.stream.height):
             at = float(self.readable)
             raise UserError(
@@ -272,7 +291,7 @@ class VideoSource:
         except UserError as error:
             raise UserError(f"{self.path}: {error}") from None
         self.interlaced = self.interlaced or frame.interlaced_frame
-        return to_rgb(frame, self.colour)
+        return self.colour
 
     def _shifted(self, packet: av.Packet) -> bool:
         """Shift a packet's times to the result's; False if it is not to be copied."""

@@ -1,5 +1,6 @@
 """Writing a video: frames encoded, and all else copied."""
 
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -7,30 +8,21 @@ from typing import Any
 
 import av
 import numpy as np
-import torch
 from av.error import FFmpegError
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from sr_experiments.apply.video_colour import Colour, from_rgb
+from sr_experiments.apply.video_encode import FrameEncoder
 from sr_experiments.apply.video_read import Piece, VideoSource
-from sr_experiments.imaging.colour import round_to_uint8
-from sr_experiments.imaging.resize import imresize
+from sr_experiments.errors import UserError
 
-#: Suffix -> FFmpeg's name of the container, and the encoder.
-_CONTAINERS = {
-    ".mp4": ("mp4", "libx264"),
-    ".mkv": ("matroska", "libx264"),
-    ".webm": ("webm", "libvpx-vp9"),
-}
+#: Suffix -> FFmpeg's name of the container.
+_CONTAINERS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
 #: WebM's muxer says yes to every codec, and fails later.
 _WEBM = {"vorbis", "opus", "webvtt"}
-_CRF = {"libx264": 18, "libvpx-vp9": 28}
 #: Container -> encoder, and its name, for sound that cannot be copied.
 _SOUND = {"mp4": ("aac", "AAC"), "matroska": ("aac", "AAC"), "webm": ("libopus", "Opus")}
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}
-#: FFmpeg's flag by which an encoder passes the frames' durations on.
-_FRAME_DURATION = 1 << 8
 _KEPT_METADATA = ("language", "title")
 #: What the other container writes about itself.
 _OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder"}
@@ -45,9 +37,7 @@ class VideoSink:
         path: a temporary name; the container follows from ``suffix``.
         suffix: .mp4, .mkv or .webm.
         source: whose streams, times and metadata are taken over.
-        size: height and width of the frames.
-        crf: the encoder's constant quality; None for 18 (H.264) or 28 (VP9).
-        lossless: FFV1 in RGB.
+        encoder: how frames are encoded.
 
     Attributes:
         streams: indices of the source's streams that are taken over.
@@ -60,35 +50,15 @@ class VideoSink:
         path: Path,
         suffix: str,
         source: VideoSource,
-        size: tuple[int, int],
-        *,
-        crf: int | None = None,
-        lossless: bool = False,
+        encoder: FrameEncoder,
     ) -> None:
-        kind, encoder = _CONTAINERS[suffix]
-        self.encoder = "ffv1" if lossless else encoder
-        self.source, self.crf, self.lossless = source, crf, lossless
-        self.height, self.width = size
+        kind = _CONTAINERS[suffix]
+        self.source, self.encoder = source, encoder
         # The index first, so that a browser can begin before it has the whole file.
         first = {"movflags": "faststart"} if kind == "mp4" else {}
         self.container: Any = av.open(str(path), "w", format=kind, container_options=first)
         self.streams, self._anew, self.notes = _plan(source, kind, self.container.supported_codecs)
-        stored = source.stream.format
-        if stored is not None and stored.components[0].bits > 8:
-            self.notes.append(f"{stored.components[0].bits} bits a channel became 8")
-        # H.264 stores 4:2:0 in whole pairs of rows and columns.
-        if self.encoder == "libx264" and (self.height % 2 or self.width % 2):
-            self.height, self.width = self.height // 2 * 2, self.width // 2 * 2
-            self.notes.append(
-                f"H.264 needs even sides, and {size[1]}x{size[0]} became {self.width}x{self.height}"
-            )
-        self.shape = source.stream.sample_aspect_ratio or Fraction(1)
-        if self.encoder == "libvpx-vp9" and self.shape != 1:
-            # VP9 has no word for it, and PyAV none for the container's.
-            self.width = max(1, round(self.width * self.shape))
-            self.shape = Fraction(1)
-            became = f"{self.width}x{self.height}"
-            self.notes.append(f"its pixels were made square, {size[1]}x{size[0]} became {became}")
+        self.notes += encoder.notes
         self.begun = False
         self._early: list[av.Packet] = []
 
@@ -105,22 +75,52 @@ class VideoSink:
         if not self.begun:
             self._begin()
         for packet in (*self._early, *piece.packets):
-            index = packet.stream.index
-            if index in self._anew:
-                self._encode_sound(index, packet)
-                continue
-            packet.stream = self._outlets[index]
-            self.container.mux(packet)
+            self._put_other(packet)
         self._early.clear()
         if large is not None:
-            rgb = large[:, : self.height, : self.width]
-            if rgb.shape[1:] != (self.height, self.width):
-                wide = imresize(torch.from_numpy(large).float(), size=(self.height, self.width))
-                rgb = round_to_uint8(wide).numpy()
-            frame = from_rgb(rgb, self.colour, lossless=self.lossless)
-            frame.pts, frame.duration = piece.pts, piece.duration
-            frame.time_base = self.source.time_base
-            self.container.mux(self._stream.encode(frame))
+            self.container.mux(self._stream.encode(self.encoder.frame(piece, large)))
+
+    def join(
+        self, frames: Iterable[av.Packet], others: Iterable[av.Packet], headers: set[bytes]
+    ) -> None:
+        """Write packets of frames that are encoded already, and of the other streams, by time.
+
+        Args:
+            frames: in the order of decoding, with their times.
+            others: of the source.
+            headers: of the encoders that made ``frames``.
+
+        Raises:
+            UserError: the frames cannot be decoded with the header that the file has.
+        """
+        self._begin()
+        if headers != {self._stream.codec_context.extradata or b""}:
+            raise UserError(
+                f"{self.source.path}: what is done was encoded with other settings, and cannot be "
+                "joined; it is removed, and the same command begins anew"
+            )
+        waiting: Iterator[av.Packet] = iter(frames)
+        frame = next(waiting, None)
+        for packet in others:
+            while frame is not None and _when(frame) <= _when(packet):
+                self._put_frame(frame)
+                frame = next(waiting, None)
+            self._put_other(packet)
+        while frame is not None:
+            self._put_frame(frame)
+            frame = next(waiting, None)
+
+    def _put_frame(self, packet: av.Packet) -> None:
+        packet.stream = self._stream
+        self.container.mux(packet)
+
+    def _put_other(self, packet: av.Packet) -> None:
+        index = packet.stream.index
+        if index in self._anew:
+            self._encode_sound(index, packet)
+        else:
+            packet.stream = self._outlets[index]
+            self.container.mux(packet)
 
     def finish(self) -> None:
         """Write what is still held back, and the end of the file."""
@@ -136,8 +136,6 @@ class VideoSink:
 
     def _begin(self) -> None:
         source = self.source
-        assert source.colour is not None  # the reader sets it before it gives a frame
-        self.colour: Colour = source.colour
         for key, value in source.container.metadata.items():
             if key.lower() not in _OWN_METADATA:
                 self.container.metadata[key] = value
@@ -163,28 +161,11 @@ class VideoSink:
         self.begun = True
 
     def _video(self) -> Any:
-        source, encoder, crf, colour = self.source, self.encoder, self.crf, self.colour
-        made = self.container.add_stream(encoder, rate=source.rate, time_base=source.time_base)
-        context = made.codec_context
-        context.width, context.height = self.width, self.height
-        context.pix_fmt = "bgr0" if self.lossless else "yuv420p"
-        context.sample_aspect_ratio = self.shape
-        context.flags |= _FRAME_DURATION
-        if encoder == "ffv1":
-            context.options = {"level": "3", "slices": "4", "slicecrc": "1"}
-            context.gop_size = 1  # each frame by itself, so that any can be sought
-        else:
-            context.options = {"crf": str(_CRF[encoder] if crf is None else crf)}
-        if encoder == "libvpx-vp9":
-            context.options |= {"deadline": "good", "cpu-used": "4", "row-mt": "1"}
-            if crf == 0:
-                context.options |= {"lossless": "1"}
-        context.thread_count = 0
-        if self.lossless:
-            context.colorspace, context.color_range = 0, 2
-        else:
-            context.colorspace, context.color_range = colour.matrix, 2 if colour.full else 1
-        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        source = self.source
+        made = self.container.add_stream(
+            self.encoder.codec, rate=source.rate, time_base=source.time_base
+        )
+        self.encoder.set_up(made.codec_context)
         if source.matrix is not None:
             made.set_display_matrix(source.matrix)
         return made
@@ -206,6 +187,11 @@ class VideoSink:
             self.container.mux(made.encode(sound))
         if packet is None:
             self.container.mux(made.encode(None))
+
+
+def _when(packet: av.Packet) -> Fraction:
+    assert packet.pts is not None  # without one it is not copied
+    return (packet.pts if packet.dts is None else packet.dts) * packet.time_base
 
 
 def _plan(
