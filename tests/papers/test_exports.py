@@ -138,7 +138,7 @@ VERDICT = Verdict(
     budgets=("quick",),
     networks=("EDSR 4x16",),
     parts=(Part(2, "Set5", 0.03, None, 5), Part(2, "Urban100", -0.01, None, 100)),
-    note="without B100",
+    notes=("without B100",),
 )
 
 
@@ -158,7 +158,7 @@ def test_a_verdict_in_words() -> None:
     assert (speed_up.effect, speed_up.interval) == ("1.30 times", "[1.10, 1.50]")
     share = wording(replace(VERDICT, unit="share", effect=0.83, interval=(0.7, 0.9)), PAPER)
     assert (share.effect, share.interval) == ("83 % of images", "[70 %, 90 %]")
-    none = wording(Verdict(CLAIM, "no runs"), PAPER)
+    none = wording(Verdict("no runs", claim=CLAIM), PAPER)
     assert (none.outcome, none.effect, none.interval, none.basis, none.budget) == (
         *("no runs", "", "", "", ""),
     )
@@ -168,7 +168,9 @@ def test_a_verdict_in_words() -> None:
 
 def test_published_effects_keep_their_digits() -> None:
     (claim,) = [
-        c for c in PAPER.claims if wording(Verdict(c, "no runs"), PAPER).published == "-8.50 %"
+        c
+        for c in PAPER.claims
+        if wording(Verdict("no runs", claim=c), PAPER).published == "-8.50 %"
     ]
     assert claim.published is not None and claim.published.value == -8.5
     about = Effect(value=0.3, unit="dB", of="on Urban100")  # "about 0.3 dB" is not 0.30

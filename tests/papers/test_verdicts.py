@@ -78,8 +78,8 @@ def test_a_planted_effect_is_found_and_nothing_else(
     assert found.published is not None
     assert found.published.value == 0.023
     assert found.where == "x2 Set5, Set14, B100"
-    assert "x2: without Urban100" in found.note
-    assert "one seed" in found.note
+    assert "x2: without Urban100" in "; ".join(found.notes)
+    assert "one seed" in "; ".join(found.notes)
 
 
 def test_seeds_are_averaged_by_image_and_their_spread_is_told(
@@ -94,7 +94,7 @@ def test_seeds_are_averaged_by_image_and_their_spread_is_told(
     assert found.effect == pytest.approx(0.05)
     assert found.seeds == [0, 1, 2]
     assert found.seed_spread == pytest.approx(np.std(list(per_seed.values()), ddof=1))
-    assert "the seeds disagree in direction" in found.note
+    assert "the seeds disagree in direction" in "; ".join(found.notes)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_without_the_papers_data_sets_others_are_taken_and_said(
         distilled(write_run, method, scores=scores(effect, 3, ("embedded",)))
     found = verdict(load_paper("distillation"), tmp_path, "gain_on_urban100")
     assert found.where == "x2 embedded"
-    assert "x2: on embedded in place of Urban100" in found.note
+    assert "x2: on embedded in place of Urban100" in "; ".join(found.notes)
     assert found.outcome == "holds"
 
 
@@ -231,7 +231,7 @@ def test_convergence(
     assert found.interval[1] > speed * 0.95
     assert (found.interval[1] / found.interval[0] > 1.5) == (seeds == 1)
     assert (found.seed_spread is None) == (seeds == 1)
-    assert ("one seed" in found.note) == (seeds == 1)
+    assert ("one seed" in "; ".join(found.notes)) == (seeds == 1)
     assert verdict(paper, tmp_path, "edsr_not_faster").outcome == edsr
 
 
@@ -240,7 +240,7 @@ def test_a_run_without_a_curve_is_undecided(tmp_path: Path, write_run: Writer) -
         write_run(scores(0.0), words={"model": "srcnn", "convolution": word})
     found = verdict(load_paper("deconvolution"), tmp_path, "srcnn_faster")
     assert (found.outcome, found.effect) == ("undecided", None)
-    assert "no validation curves" in found.note
+    assert "no validation curves" in "; ".join(found.notes)
 
 
 @pytest.mark.parametrize(("calm", "outcome"), [(0.2, "holds"), (1.0, "does not hold")])
@@ -314,8 +314,8 @@ def test_budgets_and_recipes_are_judged_apart(tmp_path: Path, write_run: Writer)
         (["quick"], "does not hold"),
         (["smoke"], "holds"),
     ]
-    assert "its numbers mean nothing" in found[2].note
-    assert not any("reproduc" in f"{v.note} {v.outcome} {v.where}" for v in found)
+    assert "its numbers mean nothing" in "; ".join(found[2].notes)
+    assert not any("reproduc" in f"{v.notes} {v.outcome} {v.where}" for v in found)
     (study,) = [v for v in judge(paper, runs, "study") if v.claim.id == "l1_beats_fakd"]
     assert study.budgets == ["study"]
     without = [v for v in judge(paper, runs) if v.claim.id == "l1_beats_lsfd"]

@@ -49,10 +49,25 @@ class Part:
 
 @dataclass(frozen=True)
 class Finding:
-    """An effect and what follows from it; the attributes are those of a verdict."""
+    """An effect and what follows from it.
+
+    Attributes:
+        outcome: what follows from the effect and its interval.
+        unit: dB, %, SSIM, ``x`` (times as fast, times as steady) or ``share`` (of images).
+        effect: ours, in ``unit``; None where it cannot be had. Positive (above 1 for ``x``) speaks
+            for the claim's ``column``.
+        interval: 95 % interval of the effect; None where there is too little to have one.
+        n_images: over all data sets and scales.
+        seeds: that both columns have.
+        seed_spread: sample standard deviation of the effect over the seeds; None below two.
+        win_rate: share of images on which the column is above the other.
+        where: the scales and data sets of ours, in words.
+        parts: the effect on every data set.
+        notes: what else has to be known.
+    """
 
     outcome: Outcome
-    unit: str
+    unit: str = ""
     effect: float | None = None
     interval: Interval | None = None
     n_images: int = 0

@@ -29,53 +29,29 @@ from sr_experiments.papers.groups import BICUBIC_RUNS, Group, budget_rank, fits,
 from sr_experiments.papers.pairs import Side, pair_scores
 from sr_experiments.papers.records import Run
 from sr_experiments.papers.schema import Paper, PaperTable
-from sr_experiments.papers.statistics import Interval
 
 __all__ = ["Outcome", "Part", "Verdict", "judge"]
 
 
-@dataclass(frozen=True)
-class Verdict:
+@dataclass(frozen=True, kw_only=True)
+class Verdict(Finding):
     """What runs of one budget, network and recipe say of a claim.
 
     Attributes:
         claim: of the paper.
-        outcome: what follows from the effect and its interval.
-        effect: ours, in ``unit``; None where it cannot be had. Positive (above 1 for ``x``) speaks
-            for the claim's ``column``.
-        interval: 95 % interval of the effect; None where there is too little to have one.
-        unit: dB, %, SSIM, ``x`` (times as fast, times as steady) or ``share`` (of images).
-        n_images: over all data sets and scales.
-        seeds: that both columns have.
-        seed_spread: sample standard deviation of the effect over the seeds; None below two.
         published: the paper's effect, where it tells one.
-        win_rate: share of images on which the column is above the other.
-        where: the scales and data sets of ours, in words.
         budgets: of our runs, the largest first.
         networks: names and sizes of ours.
         same_size: whether our networks have the name and size of the paper's.
-        parts: the effect on every data set.
         distinct: what sets these runs apart from others that the claim is judged on.
-        note: what else has to be known; empty if nothing.
     """
 
     claim: Claim
-    outcome: Outcome
-    effect: float | None = None
-    interval: Interval | None = None
-    unit: str = ""
-    n_images: int = 0
-    seeds: Sequence[int] = ()
-    seed_spread: float | None = None
     published: Effect | None = None
-    win_rate: float | None = None
-    where: str = ""
     budgets: Sequence[str] = ()
     networks: Sequence[str] = ()
     same_size: bool = False
-    parts: Sequence[Part] = ()
     distinct: Mapping[str, object] = field(default_factory=dict)
-    note: str = ""
 
 
 def judge(paper: Paper, runs: Sequence[Run], budget: str | None = None) -> list[Verdict]:
@@ -104,7 +80,7 @@ def judge(paper: Paper, runs: Sequence[Run], budget: str | None = None) -> list[
             column, over = (_side(table, group, name, bicubic, claim) for name in _names(claim))
             if {run.scale for run in column.runs} & {run.scale for run in over.runs}:
                 found.append(_verdict(paper, claim, group, column, over))
-        verdicts += found or [Verdict(claim, "no runs", published=_published(claim))]
+        verdicts += found or [Verdict(outcome="no runs", claim=claim, published=_published(claim))]
     return verdicts
 
 
@@ -142,23 +118,13 @@ def _verdict(paper: Paper, claim: Claim, group: Group, column: Side, over: Side)
     if "smoke" in budgets:
         notes.append("budget=smoke proves that the runs work; its numbers mean nothing")
     return Verdict(
+        **vars(finding) | {"notes": notes},
         claim=claim,
-        outcome=finding.outcome,
-        effect=finding.effect,
-        interval=finding.interval,
-        unit=finding.unit,
-        n_images=finding.n_images,
-        seeds=finding.seeds,
-        seed_spread=finding.seed_spread,
         published=_published(claim),
-        win_rate=finding.win_rate,
-        where=finding.where,
         budgets=budgets,
         networks=sorted({f"{r.network.name} {r.network.size}" for r in ours if r.network}),
         same_size=same,
-        parts=finding.parts,
         distinct=group.distinct,
-        note="; ".join(notes),
     )
 
 

@@ -50,7 +50,7 @@ def wording(verdict: Verdict, paper: Paper) -> Wording:
     if verdict.interval is not None:
         low, high = (_number(value, verdict.unit) for value in verdict.interval)
         interval = f"[{low}, {high}]"
-    notes = [verdict.note, verdict.claim.note or ""]
+    notes = ["; ".join(verdict.notes), verdict.claim.note or ""]
     return Wording(
         claim=" ".join(verdict.claim.text.split()),
         source=verdict.claim.source,
