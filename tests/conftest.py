@@ -1,10 +1,12 @@
 """What every test may use."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ import pytest
 # come out the same on every machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -68,6 +71,19 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser that is installed; none is downloaded."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip(f"no browser on PATH ({', '.join(BROWSERS)})")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The page as a person uses it: in a real browser, that asks for nothing elsewhere."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,8 @@ from sr_experiments import upscale
 from sr_experiments.imaging.io import read_image, write_png
 from sr_experiments.imaging.resize import imresize
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 Open = Callable[..., Any]
 DONE = ".sr-row[data-state=done]"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A browser that is installed; none is downloaded."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip(f"no browser on PATH ({', '.join(NAMES)})")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

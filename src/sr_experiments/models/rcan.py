@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sr_experiments.models.layers.convolution import plain
 from sr_experiments.models.layers.upsampling import Upsampler
 from sr_experiments.models.network import Activation, Convolution, refuse_below_one
-from sr_experiments.models.residual import CentredNetwork
+from sr_experiments.models.residual import CentredNetwork, Residual
 
 
 class ChannelAttention(nn.Module):
@@ -33,7 +33,7 @@ class ChannelAttention(nn.Module):
         return features * self.conv_du(self.pool(features))
 
 
-class AttentionBlock(nn.Module):
+class AttentionBlock(Residual):
     """RCAB: convolution, activation, convolution, channel attention; added to the input."""
 
     def __init__(
@@ -47,21 +47,13 @@ class AttentionBlock(nn.Module):
             ChannelAttention(n_feats, reduction),
         )
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Add the block's residual to its input."""
-        return features + self.body(features)
 
-
-class ResidualGroup(nn.Module):
+class ResidualGroup(Residual):
     """Blocks and a closing convolution; added to the input (section 3.2)."""
 
     def __init__(self, blocks: list[nn.Module], n_feats: int) -> None:
         super().__init__()
         self.body = nn.Sequential(*blocks, plain(n_feats, n_feats, 3))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Add the group's residual to its input."""
-        return features + self.body(features)
 
 
 class RCAN(CentredNetwork):

@@ -8,6 +8,16 @@ from sr_experiments.models.layers.upsampling import MeanShift
 from sr_experiments.models.network import Network
 
 
+class Residual(nn.Module):
+    """A body whose answer is added to its input; a subclass sets it."""
+
+    body: nn.Module
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(N, n_feats, h, w)`` -> the same shape."""
+        return features + self.body(features)
+
+
 class ResidualNetwork(Network):
     """Head, a body around which a skip leads, and a tail that enlarges.
 

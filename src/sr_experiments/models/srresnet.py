@@ -1,15 +1,15 @@
 """SRResNet: SRGAN's generator by itself (Ledig et al. 2017), and EDSR's ancestor."""
 
-from torch import Tensor, nn
+from torch import nn
 
 from sr_experiments.models.layers.convolution import plain
 from sr_experiments.models.layers.normalisation import BatchNorm
 from sr_experiments.models.layers.upsampling import Upsampler
 from sr_experiments.models.network import Activation, Convolution, refuse_below_one
-from sr_experiments.models.residual import ResidualNetwork
+from sr_experiments.models.residual import Residual, ResidualNetwork
 
 
-class NormalisedBlock(nn.Module):
+class NormalisedBlock(Residual):
     """Convolution, normalisation, activation, convolution, normalisation; added to the input.
 
     ``(N, n_feats, h, w)`` -> the same shape.
@@ -26,10 +26,6 @@ class NormalisedBlock(nn.Module):
             convolution(n_feats, n_feats, 3),
             *_norm(n_feats, batch_norm),
         )
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Add the block's residual to its input."""
-        return features + self.body(features)
 
 
 class SRResNet(ResidualNetwork):
