@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from sr_experiments.apply import shelf
+from sr_experiments.apply.upscaler import Upscaler
 from sr_experiments.data.catalogue import embedded
 from sr_experiments.errors import UserError
 from sr_experiments.imaging.io import read_image
 from sr_experiments.imaging.resize import downscale, imresize, modcrop
 from sr_experiments.models.edsr import EDSR
+from sr_experiments.models.espcn import ESPCN
 from sr_experiments.models.network import upscale
 from sr_experiments.models.vdsr import VDSR
 from sr_experiments.models.weights import save_weights
@@ -50,6 +52,20 @@ def test_a_run_a_checkpoint_a_file_and_a_shipped_name(tmp_path, network, monkeyp
     monkeypatch.setattr(shelf, "SHIPPED", tmp_path / "shipped")
     save_weights(tmp_path / "shipped" / "small.safetensors", other.state_dict(), CONFIG)
     assert same(shelf.find(None, TWO), other) and same(shelf.find("small", TWO), other)
+
+
+def test_a_network_that_ships_for_each_factor(tmp_path, monkeypatch):
+    monkeypatch.setattr(shelf, "SHIPPED", tmp_path)
+    config = {"_target_": "sr_experiments.models.espcn.ESPCN", "n1": 2, "n2": 2}
+    for scale in (2, 3, 4):
+        state = ESPCN(scale, 2, 2).state_dict()
+        save_weights(tmp_path / f"live_x{scale}.safetensors", state, config | {"scale": scale})
+    assert shelf.shipped() == ["live"]
+    wanted = {Fraction(3, 2): 2, Fraction(2): 2, Fraction(5, 2): 3, Fraction(4): 4, Fraction(5): 4}
+    for scale, own in wanted.items():
+        assert shelf.find("live", scale).network.scale == own
+    with pytest.raises(UserError, match="enlarges by 4; ask for no more"):
+        Upscaler(shelf.find("live", Fraction(5)).network, 5)
 
 
 def test_foreign_weights(tmp_path, research):

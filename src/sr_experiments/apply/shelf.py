@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,7 +21,8 @@ from sr_experiments.models.foreign import load_foreign
 from sr_experiments.models.network import Network
 from sr_experiments.models.weights import load_weights
 
-#: Networks that ship with the package, each with a card beside it.
+#: Networks that ship with the package, each with a card beside it: ``NAME.safetensors`` for any
+#: factor, or ``NAME_x2.safetensors`` and so on, one for each.
 SHIPPED = Path(__file__).parent / "networks"
 #: The network that is meant if none is named; without it, the first that ships.
 DEFAULT = "vdsr"
@@ -42,7 +44,17 @@ class Found:
 
 def shipped(folder: Path | None = None) -> list[str]:
     """Names of the networks that ship with the package."""
-    return sorted(path.stem for path in (folder or SHIPPED).glob("*.safetensors"))
+    files = (folder or SHIPPED).glob("*.safetensors")
+    return sorted({re.sub(r"_x\d+$", "", path.stem) for path in files})
+
+
+def _shipped_file(model: str, scale: Fraction) -> Path:
+    """The file for a factor: the next larger one's, or the largest's, which then says so."""
+    whole = SHIPPED / f"{model}.safetensors"
+    if whole.is_file():
+        return whole
+    files = {int(p.stem.rpartition("_x")[2]): p for p in SHIPPED.glob(f"{model}_x*.safetensors")}
+    return files[min((s for s in files if s >= scale), default=max(files))]
 
 
 def find(
@@ -75,7 +87,7 @@ def find(
     if model == "bicubic":
         return Found(Bicubic(max(2, math.ceil(scale))), "bicubic")
     if model in shipped():
-        return _described(_rebuilt(*load_weights(SHIPPED / f"{model}.safetensors"), model), model)
+        return _described(_rebuilt(*load_weights(_shipped_file(model, scale)), model), model)
     if path.is_dir():
         return _described(_of_run(path, weights), model)
     if not path.is_file():
