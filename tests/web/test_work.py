@@ -227,7 +227,7 @@ def test_networks_of_the_command_line_are_offered(tmp_path: Path) -> None:
 
     mine = tmp_path / "mine.safetensors"
     mine.write_bytes((SHIPPED / "vdsr.safetensors").read_bytes())
-    assert Catalogue([f"mine={mine}"]).names == ["vdsr", "mine", "bicubic"]
+    assert Catalogue([f"mine={mine}"]).names == ["vdsr", "espcn", "mine", "bicubic"]
     for wrong in ("mine", f"={mine}", f"vdsr={mine}", f"bicubic={mine}", "mine=nowhere"):
         with pytest.raises(UserError, match="--model"):
             Catalogue([wrong])
