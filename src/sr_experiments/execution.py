@@ -38,13 +38,12 @@ from sr_experiments.training.callbacks import (
     FiniteLoss,
     History,
     LastCheckpoint,
-    Samples,
-    SavePictures,
     WorldSize,
 )
 from sr_experiments.training.checkpoints import AtomicCheckpointIO, save_weights
 from sr_experiments.training.clipping import AdjustableClipping
 from sr_experiments.training.module import Scored, Supervised
+from sr_experiments.training.pictures import Samples, SavePictures
 from sr_experiments.training.progress import TrainingProgress
 
 if TYPE_CHECKING:
