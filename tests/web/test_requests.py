@@ -350,3 +350,20 @@ def test_the_language_is_the_browsers_unless_one_is_chosen(
     assert answer.headers["location"] == page
     if asked:  # and it stays chosen
         assert visitor.get("/").headers["location"] == page
+
+
+def test_a_file_that_goes_while_it_is_asked_for_is_not_found(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = server.visitor()
+    job = post(visitor, "a.png", png(photograph(8, 8))).json()
+    there = Path.is_file
+
+    def then_gone(path: Path) -> bool:
+        found = there(path)
+        if found and path.parent.name == job["id"]:
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "is_file", then_gone)
+    assert visitor.get(f"/files/{job['id']}/source").status_code == 404

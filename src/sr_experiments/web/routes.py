@@ -5,12 +5,14 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from sr_experiments.web.catalogue import Catalogue
 from sr_experiments.web.desk import Desk
@@ -163,13 +165,34 @@ class Routes:
         if not path.is_file():
             raise gone
         kind = _TYPES.get(path.suffix, "application/octet-stream")
-        return FileResponse(path, media_type=kind, headers=headers)
+        return Passing(path, media_type=kind, headers=headers)
 
     def _job(self, request: Request) -> Job:
         return self.desk.job(_visitor(request), request.path_params["job"])
 
     def _view(self, job: Job, request: Request) -> Response:
         return JSONResponse(view(job, _language(request), self.desk.ahead().get(job.id, 0)))
+
+
+class Passing(FileResponse):
+    """A file that its visitor may remove while it is asked for: then it is not found."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file."""
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await super().__call__(scope, receive, noted)
+        except (RuntimeError, OSError):
+            if Path(self.path).exists():
+                raise
+            if not begun:
+                await Response(status_code=404)(scope, receive, send)
 
 
 def view(job: Job, language: Language, ahead: int = 0) -> dict[str, Any]:
