@@ -137,6 +137,19 @@ def test_scales_may_have_recipes_of_their_own(tmp_path: Path, write_run: Writer)
     assert (psnrs(table), psnrs(table, scale=4)) == ({"relu": 30.0}, {"relu": 28.0})
 
 
+def test_another_experiment_fills_the_scales_that_are_asked_for_alone(
+    tmp_path: Path, write_run: Writer
+) -> None:
+    write_run(one(30.0))
+    for scale, psnr in ((3, 29.0), (4, 28.0)):  # the paper prints x2 and x4
+        write_run(one(psnr), scale=scale, experiment="deconvolution_sweep")
+    (table,) = tables(tmp_path)
+    assert {run.scale for run in table.group.members} == {2, 4}
+    write_run(one(29.5), scale=3, seed=1)  # x3 of its own sweep
+    (table,) = tables(tmp_path)
+    assert {run.scale for run in table.group.members} == {2, 3, 4}
+
+
 def test_runs_that_fit_no_column_are_left_out(tmp_path: Path, write_run: Writer) -> None:
     write_run(one(30.0), words={"convolution": "deconvolution"})
     write_run(one(30.0), words={"method": "fakd"})

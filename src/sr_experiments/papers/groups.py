@@ -120,14 +120,19 @@ def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Grou
 
 
 def _preferred(source: PaperTable, runs: Sequence[Run]) -> list[Run]:
-    """Runs of a column, without those of other experiments that stand beside one of its own."""
+    """Runs of a column: those of other experiments only where it asks for them and has none.
+
+    It asks for the scales that are in print, and for those of its own runs.
+    """
     own = {
         (run.scale, *_values(run, SEPARATE)) for run in runs if run.experiment == source.experiment
     }
+    scales = {*source.published, *(scale for scale, *_ in own)}
     return [
         run
         for run in runs
-        if run.experiment == source.experiment or (run.scale, *_values(run, SEPARATE)) not in own
+        if run.experiment == source.experiment
+        or ((run.scale in scales or not scales) and (run.scale, *_values(run, SEPARATE)) not in own)
     ]
 
 
