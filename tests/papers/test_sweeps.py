@@ -259,8 +259,8 @@ def test_a_mistake_is_named_with_file_line_and_key(
             "rcan",
         ),
         (
-            "    psnr_digits: 3",
-            "    experiment: no_sweep\n    psnr_digits: 3",
+            "    experiment: swa_sweep",
+            "    experiment: no_sweep",
             "tables[0].experiment",
             "no stage of this paper: swa_sweep",
         ),

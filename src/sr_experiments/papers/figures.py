@@ -157,7 +157,7 @@ def _caption(parts: Sequence[str], runs: Sequence[Run], table: Table, figure: Pa
 def _absent(paper: Paper, figure: PaperFigure) -> str:
     stage = paper.stages[0]
     if figure.table is not None:
-        stage = paper.experiment_of(paper.table(figure.table))
+        stage = paper.table(figure.table).experiment
     what = "history" if figure.kind == "curve" else "score"
     return f"Not drawn: no finished run has a {what} for it (experiment {stage})."
 

@@ -82,8 +82,8 @@ def budget_rank(budget: str) -> tuple[int, str]:
 def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Group]:
     """Set runs apart that must not meet in a table; the largest budget and network come first.
 
-    Where a table names its experiment, a column takes other runs only for lack of that one's. Of
-    the groups of a budget those of a single column are left out as soon as another has more: they
+    A column takes runs of other experiments than the table's only for lack of that one's. Of the
+    groups of a budget those of a single column are left out as soon as another has more: they
     are runs of other questions that happen to fit a column, such as a teacher.
     """
     pairs = [(column, run) for column, runs in matched.items() for run in _preferred(source, runs)]

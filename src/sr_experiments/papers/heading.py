@@ -49,7 +49,7 @@ def standing(table: Table) -> str:
     """What may be concluded from our side of a table, in a sentence."""
     printed = bool(table.source.published)
     if table.budget is None:
-        experiment = table.paper.experiment_of(table.source)
+        experiment = table.source.experiment
         left = "published numbers only" if printed else "and the paper prints no numbers"
         return f"No finished run fits this table (experiment {experiment}): {left}."
     if table.budget != "paper":

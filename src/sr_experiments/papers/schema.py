@@ -107,8 +107,7 @@ class PaperTable(Strict):
     A table without published numbers gathers ours for a figure, or for a claim in the text.
 
     Attributes:
-        experiment: the stage that fills it, without, the first; a column takes runs of others only
-            for lack of its own.
+        experiment: the stage that fills it; a column takes runs of others only for lack of its own.
         network: one of the paper's, without, the first.
         psnr_digits: decimals that the paper prints.
         varies: what may differ between columns besides that which they select on: a path, or the
@@ -117,7 +116,7 @@ class PaperTable(Strict):
 
     id: Name
     title: Text
-    experiment: Name | None = None
+    experiment: Name
     network: Name | None = None
     psnr_digits: Annotated[int, Field(ge=2, le=4)] = 2
     datasets: Annotated[dict[str, Dataset], Field(min_length=1)]
@@ -188,10 +187,6 @@ class Paper(Strict):
         name = (column.network if column is not None else None) or table.network
         return self.networks[name] if name is not None else self.network
 
-    def experiment_of(self, table: PaperTable) -> str:
-        """The stage whose runs fill a table."""
-        return table.experiment or self.stages[0]
-
 
 #: What a column may select on: the first part of a ``where`` key.
 SELECTABLE = ("experiment", "words", "settings", "network", "training", "scale")
@@ -208,7 +203,7 @@ def contradictions(paper: Paper) -> Iterator[tuple[Location, str]]:
     yield from _twice(("claims",), [claim.id for claim in paper.claims])
     for index, table in enumerate(paper.tables):
         here: Location = ("tables", index)
-        if table.experiment is not None and table.experiment not in paper.stages:
+        if table.experiment not in paper.stages:
             yield (*here, "experiment"), f"no stage of this paper: {', '.join(paper.stages)}"
         yield from _unknown_network(paper, here, table.network)
         yield from _columns(paper, here, table)
