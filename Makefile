@@ -37,7 +37,7 @@ test: $(READY) ## Lint, type check and test
 	$(VENV)/bin/ruff check src tests
 	$(VENV)/bin/ruff format --check src tests
 	$(VENV)/bin/mypy
-	$(RUN) -m pytest -n auto --maxprocesses 4
+	$(RUN) -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 bench: $(READY) ## Time patches, an update, scoring, bicubic and start-up, beside peers if given
 	$(RUN) tests/benchmarks/bench.py $(OPTIONS)
