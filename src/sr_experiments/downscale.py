@@ -5,27 +5,18 @@ MATLAB's ``imresize`` to the last value, so a data set of one's own is made as D
 others were.
 """
 
-import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import track
 
+from sr_experiments.commandline import Parser
 from sr_experiments.errors import UserError
 from sr_experiments.imaging.io import list_images, read_image, write_png
 from sr_experiments.imaging.resize import BORDERS, downscale
 
 MAX_SCALE = 16
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are a :class:`UserError`, one line like any other."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage and leaving."""
-        raise UserError(f"{message}; --help lists what can be given")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -4,17 +4,18 @@
 sends nothing anywhere.
 """
 
-import argparse
 import importlib.util
 import logging
+import math
 import socket
 import sys
 import webbrowser
 from argparse import Namespace
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from sr_experiments.commandline import Parser, number, whole
 from sr_experiments.errors import UserError
 from sr_experiments.web.limits import Limits
 
@@ -30,11 +31,6 @@ _LIMITS = {
     "job_minutes": "that one file may be worked on",
     "keep_minutes": "after which a file and its result are deleted",
 }
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; --help lists what can be given")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,8 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     return _serve(guarded, listener, options, limits, password)
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m sr_experiments.serve",
         description="Serve a page on which pictures and videos are dropped, enlarged, compared "
         "with bicubic and downloaded. Nothing leaves this machine.",
@@ -257,25 +253,16 @@ def _writable(folder: Path) -> None:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) < 65536):
-        raise UserError(f"--port {text}: a number from 0 to 65535")
-    return int(text)
+    return whole(text, 0, 65535, f"--port {text}: a number from 0 to 65535")
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
-        raise UserError(f"{text}: a limit is a whole number above 0")
-    return int(text)
+    return whole(text, 1, 10**9 - 1, f"{text}: a limit is a whole number above 0")
 
 
 def _minutes(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 10**6:
-        raise UserError(f"{text}: a limit is a number of minutes above 0")
-    return value
+    above = math.ulp(0.0)
+    return number(text, above, 999_999, f"{text}: a limit is a number of minutes above 0")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from sr_experiments.apply.options import device_of, scale_of
 from sr_experiments.apply.shelf import DEFAULT, find, shipped
 from sr_experiments.apply.speed import machine, measured
 from sr_experiments.apply.upscaler import Upscaler
-from sr_experiments.downscale import Parser
+from sr_experiments.commandline import Parser, number, whole
 from sr_experiments.errors import UserError
 
 SIZES = ((640, 360), (1280, 720), (1920, 1080))
@@ -171,19 +171,11 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _batch(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 256):
-        raise UserError(f"--batch {text}: a whole number of frames, 1 to 256")
-    return int(text)
+    return whole(text, 1, 256, f"--batch {text}: a whole number of frames, 1 to 256")
 
 
 def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 3600:
-        raise UserError(f"--seconds {text}: a number of seconds, up to 3600")
-    return value
+    return number(text, 0, 3600, f"--seconds {text}: a number of seconds, up to 3600")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 is what the suite would score: the same network, the same colours, the same rounding.
 """
 
+import math
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ from sr_experiments.apply.video import (
     require_av,
     written_suffix,
 )
-from sr_experiments.downscale import Parser
+from sr_experiments.commandline import Parser, number, whole
 from sr_experiments.errors import UserError
 from sr_experiments.imaging.io import SUFFIXES
 
@@ -346,13 +347,7 @@ def _announcement(words: str, upscaler: Upscaler) -> str:
 
 
 def _strength(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise UserError(f"a strength of {text}: --denoise and --sharpen go from 0 to 1")
-    return value
+    return number(text, 0, 1, f"a strength of {text}: --denoise and --sharpen go from 0 to 1")
 
 
 def _seconds(text: str) -> Fraction:
@@ -366,15 +361,12 @@ def _seconds(text: str) -> Fraction:
 
 
 def _quality(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= 63):
-        raise UserError(f"--crf {text}: a whole number, 0 to 51 for H.264 and to 63 for VP9")
-    return int(text)
+    return whole(text, 0, 63, f"--crf {text}: a whole number, 0 to 51 for H.264 and to 63 for VP9")
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise UserError(f"{text}: --tile and --max-pixels are whole numbers of pixels")
-    return int(text)
+    says = f"{text}: --tile and --max-pixels are whole numbers of pixels"
+    return whole(text, 1, math.inf, says)
 
 
 if __name__ == "__main__":
