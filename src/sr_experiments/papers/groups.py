@@ -122,7 +122,7 @@ def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Grou
 def _preferred(source: PaperTable, runs: Sequence[Run]) -> list[Run]:
     """Runs of a column: those of other experiments only where it asks for them and has none.
 
-    It asks for the scales that are in print, and for those of its own runs.
+    It asks for the scales that are in print and for those of its own runs; with neither, for any.
     """
     own = {
         (run.scale, *_values(run, SEPARATE)) for run in runs if run.experiment == source.experiment
