@@ -34,17 +34,17 @@ report: $(READY) ## Write the tables again from the runs that are there
 	$(RUN) -m sr_experiments.report
 
 test: $(READY) ## Lint, type check and test
-	$(VENV)/bin/ruff check src tests
-	$(VENV)/bin/ruff format --check src tests
+	$(VENV)/bin/ruff check src tests benchmarks
+	$(VENV)/bin/ruff format --check src tests benchmarks
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 bench: $(READY) ## Time patches, an update, scoring, bicubic and start-up, beside peers if given
-	$(RUN) tests/benchmarks/bench.py $(OPTIONS)
+	$(RUN) benchmarks/bench.py $(OPTIONS)
 
 format: $(READY) ## Format the code
-	$(VENV)/bin/ruff check --fix src tests
-	$(VENV)/bin/ruff format src tests
+	$(VENV)/bin/ruff check --fix src tests benchmarks
+	$(VENV)/bin/ruff format src tests benchmarks
 
 clean: ## Remove the environment and caches; runs and reports stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

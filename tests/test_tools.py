@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sr_experiments import downscale, score
-from sr_experiments.errors import UserError
+from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.io import read_image, write_png
 from sr_experiments.imaging.resize import imresize
 from sr_experiments.metrics.protocols import PROTOCOLS, score_image

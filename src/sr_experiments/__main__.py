@@ -5,7 +5,7 @@ import sys
 
 from rich.console import Console
 
-from sr_experiments.errors import UserError
+from sr_experiments.core.errors import UserError
 
 
 def main() -> int:
@@ -14,9 +14,9 @@ def main() -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     import hydra
 
-    from sr_experiments import settings
-    from sr_experiments.messages import explained
-    from sr_experiments.places import conf_dir
+    from sr_experiments.config import schema
+    from sr_experiments.config.hydra_errors import explained
+    from sr_experiments.core.paths import conf_dir
     from sr_experiments.sweep import (
         Refused,
         SweepCallback,
@@ -25,7 +25,7 @@ def main() -> int:
         task,
     )
 
-    settings.register()
+    schema.register()
     try:
         refuse_combined_experiments(sys.argv[1:])
         # argparse takes overrides on one side of -m only; here it may stand anywhere.

@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from sr_experiments.commandline import Parser
-from sr_experiments.errors import UserError
+from sr_experiments.core.cli import Parser
+from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.io import list_images, read_image, write_png
 from sr_experiments.imaging.resize import BORDERS, downscale
 

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sr_experiments.commandline import Parser
+from sr_experiments.core.cli import Parser
+from sr_experiments.core.errors import UserError
 from sr_experiments.downscale import parse_scale
-from sr_experiments.errors import UserError
 from sr_experiments.imaging.io import list_images, read_image
 from sr_experiments.metrics.protocols import PROTOCOLS, Score, score_image
 

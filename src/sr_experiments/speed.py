@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from sr_experiments.apply.options import device_of, scale_of
-from sr_experiments.apply.shelf import DEFAULT, find, shipped
-from sr_experiments.apply.speed import machine, measured
-from sr_experiments.apply.upscaler import Upscaler
-from sr_experiments.commandline import Parser, number, whole
-from sr_experiments.errors import UserError
+from sr_experiments.core.cli import Parser, number, whole
+from sr_experiments.core.errors import UserError
+from sr_experiments.upscale.load_network import DEFAULT, find, shipped
+from sr_experiments.upscale.options import device_of, scale_of
+from sr_experiments.upscale.throughput import machine, measured
+from sr_experiments.upscale.upscaler import Upscaler
 
 SIZES = ((640, 360), (1280, 720), (1920, 1080))
 MOST_SIDE = 8192

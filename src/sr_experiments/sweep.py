@@ -18,11 +18,11 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from sr_experiments.distributed import check_tasks, rank
-from sr_experiments.errors import UserError
-from sr_experiments.imaging.io import replacing
-from sr_experiments.run import run
-from sr_experiments.settings import from_hydra
+from sr_experiments.config.schema import from_hydra
+from sr_experiments.core.errors import UserError
+from sr_experiments.core.files import atomic_write
+from sr_experiments.runs.processes import check_tasks, rank
+from sr_experiments.runs.run import run
 
 # Our joblib.yaml and ray.yaml bear the names of the plugins' own schemas; Hydra warns about it in
 # every process. Here, because the workers import this file before they compose.
@@ -176,7 +176,7 @@ def conclude(config: DictConfig, console: Console, trouble: Exception | None = N
             markup=False,
         )
     if config.paper and len(failed) < len(jobs):
-        from sr_experiments.papers.report import write_report
+        from sr_experiments.report.write import write_report
 
         runs, out = Path(config.paths.runs), Path(config.paths.report)
         write_report(config.paper, runs, out, console, shown=config.budget.name)
@@ -218,7 +218,7 @@ def _await_slurm(folder: Path) -> None:
 
 
 def _write(folder: Path, job: Job) -> None:
-    with replacing(folder / f"job_{job.number:04d}.json") as temporary:
+    with atomic_write(folder / f"job_{job.number:04d}.json") as temporary:
         temporary.write_text(json.dumps(asdict(job), indent=1))
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sr_experiments.core.errors import UserError
 from sr_experiments.data import catalogue, layouts
 from sr_experiments.data.__main__ import main
-from sr_experiments.data.verify import describe, verify
-from sr_experiments.errors import UserError
+from sr_experiments.data.fetch.verify import describe, verify
 from sr_experiments.imaging.io import read_image, write_png
 
 SET5 = ("baby", "bird", "butterfly", "head", "woman")

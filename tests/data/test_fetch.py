@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sr_experiments.data import disk, download, layouts
-from sr_experiments.data import fetch as fetching
+from sr_experiments.core.errors import UserError
+from sr_experiments.data import layouts
 from sr_experiments.data.__main__ import main
 from sr_experiments.data.catalogue import Archive, Piece
-from sr_experiments.data.fetch import fetch_archive
-from sr_experiments.errors import UserError
+from sr_experiments.data.fetch import disk, download
+from sr_experiments.data.fetch import fetch as fetching
+from sr_experiments.data.fetch.fetch import fetch_archive
 
 SET5 = ("baby", "bird", "butterfly", "head", "woman")
 

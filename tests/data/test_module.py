@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from sr_experiments.config.schema import compose
+from sr_experiments.core.errors import UserError
 from sr_experiments.data.catalogue import EMBEDDED, embedded
-from sr_experiments.data.module import SuperResolutionData
-from sr_experiments.data.sources import find_pictures
-from sr_experiments.errors import UserError
+from sr_experiments.data.datamodule import SuperResolutionData
+from sr_experiments.data.sources import find_images
 from sr_experiments.imaging.io import write_png
-from sr_experiments.plan import plan
-from sr_experiments.settings import compose
+from sr_experiments.runs.plan import plan
 
 
 def write(folder, *names, shape=(30, 36, 3)):
@@ -35,7 +35,7 @@ def data_root(tmp_path):
 
 @pytest.fixture
 def find(data_root, tmp_path):
-    return lambda source, **k: find_pictures(source, data_root, tmp_path / "cache", **k)
+    return lambda source, **k: find_images(source, data_root, tmp_path / "cache", **k)
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
@@ -164,7 +164,7 @@ def test_a_benchmark_picture_is_not_trained_on(leaking):
 
 def test_looking_at_benchmark_pictures_while_training_is_the_fields_habit(leaking):
     overrides = ["data.val.source=embedded/test", "data=embedded"]
-    assert plan(compose(overrides)).pictures["val"].paths == tuple(embedded("test"))
+    assert plan(compose(overrides)).images["val"].paths == tuple(embedded("test"))
 
 
 def test_two_pictures_of_one_name_are_refused(find, tmp_path):

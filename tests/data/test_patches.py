@@ -8,12 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sr_experiments.data import module, patches
-from sr_experiments.data.module import SuperResolutionData
+from sr_experiments.core.errors import UserError
+from sr_experiments.data import datamodule, patches
+from sr_experiments.data.datamodule import SuperResolutionData
 from sr_experiments.data.patches import CropSampler, cut
-from sr_experiments.data.sources import find_pictures
+from sr_experiments.data.sources import find_images
 from sr_experiments.data.store import ImageStore, Pairs
-from sr_experiments.errors import UserError
 from sr_experiments.imaging.io import write_png
 
 FIELDS = ("image", "top", "left", "flip_rows", "flip_columns", "transpose")
@@ -203,13 +203,13 @@ def test_training_pictures_move_to_the_device_where_they_fit(
     for index in range(2):
         noise = np.random.default_rng(index).integers(0, 256, (40, 50, 3)).astype(np.uint8)
         write_png(folder / f"{index}.png", noise)
-    pictures = find_pictures(str(folder), tmp_path, tmp_path)  # 12,000 bytes, 3,000 when halved
+    pictures = find_images(str(folder), tmp_path, tmp_path)  # 12,000 bytes, 3,000 when halved
     data = SuperResolutionData(
         pictures, None, [], scale=2, cache=tmp_path, patch_size=16, may_move=may_move
     )
     data.setup()
     data.guides = data.train_pairs.hr
-    monkeypatch.setattr(module, "free_memory", lambda device: free)
+    monkeypatch.setattr(datamodule, "free_memory", lambda device: free)
     strategy = SimpleNamespace(root_device=torch.device("meta"))
     data.trainer = SimpleNamespace(global_step=999, global_rank=0, world_size=1, strategy=strategy)
     (batch,) = data.train_dataloader()
@@ -226,7 +226,7 @@ def test_no_file_is_opened_in_the_steady_state(tmp_path):
         noise = np.random.default_rng(index).integers(0, 256, (40, 50, 3)).astype(np.uint8)
         write_png(folder / f"{index}.png", noise)
     cache = tmp_path / "cache"
-    pictures = find_pictures(str(folder), tmp_path, cache)
+    pictures = find_images(str(folder), tmp_path, cache)
     data = SuperResolutionData(pictures, None, [], scale=2, cache=cache, patch_size=16)
     data.prepare_data()
     data.setup()

@@ -1,4 +1,4 @@
-"""Pictures are decoded once, kept whole or not at all, and named when they are damaged."""
+"""Images are decoded once, kept whole or not at all, and named when they are damaged."""
 
 import subprocess
 import sys
@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sr_experiments.core.errors import UserError
 from sr_experiments.data import store as store_module
 from sr_experiments.data.patches import CropSampler, cut
-from sr_experiments.data.sources import find_pictures
+from sr_experiments.data.sources import find_images
 from sr_experiments.data.store import open_pairs
-from sr_experiments.errors import UserError
 from sr_experiments.imaging.io import read_image, write_png
 from sr_experiments.imaging.resize import downscale
 
@@ -33,7 +33,7 @@ def opened(folder, tmp_path):
     """Open the folder anew, as another run would."""
 
     def call(scale=2, **options):
-        pictures = find_pictures(str(folder), tmp_path, tmp_path / "cache")
+        pictures = find_images(str(folder), tmp_path, tmp_path / "cache")
         return open_pairs(pictures, scale, tmp_path / "cache", **options)
 
     return call
@@ -112,7 +112,7 @@ def test_pictures_that_moved_are_not_decoded_again(opened, folder, tmp_path):
     opened()
     known = stores(tmp_path)
     folder.rename(tmp_path / "elsewhere")
-    pictures = find_pictures(str(tmp_path / "elsewhere"), tmp_path, tmp_path / "cache")
+    pictures = find_images(str(tmp_path / "elsewhere"), tmp_path, tmp_path / "cache")
     open_pairs(pictures, 2, tmp_path / "cache")
     assert stores(tmp_path) == known
 
@@ -168,7 +168,7 @@ def test_the_order_survives_decoding_in_parallel(tmp_path, monkeypatch):
         return read(path, **options)
 
     monkeypatch.setattr(store_module, "read_image", slow_at_first)
-    pictures = find_pictures(str(tmp_path / "many"), tmp_path, tmp_path / "cache")
+    pictures = find_images(str(tmp_path / "many"), tmp_path, tmp_path / "cache")
     pairs = open_pairs(pictures, 2, tmp_path / "cache")
     assert [int(n) for n in pairs.hr.names] == values
     assert [int(hr.min()) for _, hr in pairs] == [int(hr.max()) for _, hr in pairs] == values
@@ -188,7 +188,7 @@ def set5(tmp_path):
 
 def open_from_disk(tmp_path):
     cache = tmp_path / "cache"
-    pictures = find_pictures("Set5", tmp_path / "data", cache, lr_from_disk=True, scale=2)
+    pictures = find_images("Set5", tmp_path / "data", cache, lr_from_disk=True, scale=2)
     return open_pairs(pictures, 2, cache)
 
 
@@ -212,11 +212,11 @@ MEMORY = """
 import subprocess
 import sys
 from pathlib import Path
-from sr_experiments.data.sources import find_pictures
+from sr_experiments.data.sources import find_images
 from sr_experiments.data.store import open_pairs
 for folder in sys.argv[1:3]:
     place = Path(folder)
-    pairs = open_pairs(find_pictures(folder, place, place / "cache"), 2, place / "cache")
+    pairs = open_pairs(find_images(folder, place, place / "cache"), 2, place / "cache")
     peak = next(l for l in open("/proc/self/status") if l.startswith("VmHWM"))
     print(sum(pairs.hr.pixels.shape), peak.split()[1])
 """

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sr_experiments.errors import UserError
-from sr_experiments.imaging.io import list_images, read_image, replacing, write_png
+from sr_experiments.core.errors import UserError
+from sr_experiments.core.files import atomic_write
+from sr_experiments.imaging.io import list_images, read_image, write_png
 
 WHITE = [255, 255, 255]
 
@@ -110,7 +111,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     target.write_text("old")
 
     def fail_halfway() -> None:
-        with replacing(target) as temporary:
+        with atomic_write(target) as temporary:
             temporary.write_text("half of the n")
             raise KeyboardInterrupt
 
@@ -118,7 +119,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
         fail_halfway()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
-    with replacing(target) as temporary:
+    with atomic_write(target) as temporary:
         temporary.write_text("new")
         assert target.read_text() == "old"
     assert target.read_text() == "new"

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from skimage import data
 
 from sr_experiments import downscale as command
-from sr_experiments.errors import UserError
+from sr_experiments.core.errors import UserError
 from sr_experiments.imaging import resize
 from sr_experiments.imaging.io import read_image
 from sr_experiments.imaging.resize import downscale, imresize, modcrop

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from skimage import data
 from skimage.metrics import structural_similarity
 
-from sr_experiments.errors import UserError
+from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.colour import luma_uint8, round_to_uint8
 from sr_experiments.imaging.io import read_image
 from sr_experiments.imaging.resize import imresize, modcrop

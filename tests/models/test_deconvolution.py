@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import nn
 from two_processes import train, train_in_two
 
-from sr_experiments import factories
+from sr_experiments.config import instantiate
+from sr_experiments.config.schema import compose, plain
 from sr_experiments.models.layers import products
 from sr_experiments.models.layers.deconvolution import Deconvolution, whiten
-from sr_experiments.settings import compose, plain
 from sr_experiments.training.checkpoints import load_weights, save_weights
 
 
@@ -298,19 +298,19 @@ def test_buffers_travel_with_the_weights(tmp_path):
     words = ["convolution=deconvolution", "model.n_resblocks=1", "model.n_feats=8"]
     config = plain(compose([*words, "convolution.n_iter=4"]))["model"]
     torch.manual_seed(0)
-    network = factories.build(config, "model")
+    network = instantiate.build(config, "model")
     layers = [m for m in network.modules() if isinstance(m, Deconvolution)]
     assert len(layers) == 2 and all(m.n_iter == 4 for m in layers), "the block's, no others"
     lr = torch.rand(2, 3, 9, 8)
     network(lr)
     save_weights(tmp_path / "weights.safetensors", network.state_dict(), config)
     state, description = load_weights(tmp_path / "weights.safetensors")
-    again = factories.build_network(description)
+    again = instantiate.build_network(description)
     again.load_state_dict(state)
     network.eval(), again.eval()
     with torch.no_grad():
         assert torch.equal(network(lr), again(lr))
-    fresh = factories.build_network(description)
+    fresh = instantiate.build_network(description)
     fresh.load_state_dict({k: v for k, v in state.items() if "running" not in k}, strict=False)
     assert not torch.equal(fresh.eval()(lr), network(lr)), "the buffers matter"
 

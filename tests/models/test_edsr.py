@@ -5,15 +5,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sr_experiments import factories
-from sr_experiments.errors import UserError
+from sr_experiments.config import instantiate
+from sr_experiments.config.schema import compose, plain
+from sr_experiments.core.errors import UserError
+from sr_experiments.core.paths import conf_dir
 from sr_experiments.imaging.resize import imresize
 from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.models.network import upscale
 from sr_experiments.models.transfer import transfer
-from sr_experiments.places import conf_dir
-from sr_experiments.settings import compose, plain
 
 ACTIVATIONS = sorted(p.stem for p in (conf_dir() / "activation").glob("*.yaml"))
 
@@ -45,7 +45,7 @@ def test_the_words_of_the_suite_are_the_papers_networks():
     ):
         config = plain(compose([f"model={model}", f"budget={budget}"]))["model"]
         with torch.device("meta"):
-            network = factories.build(config, "model")
+            network = instantiate.build(config, "model")
         assert network.size == size and network.body[0].res_scale == res_scale
         assert network.rgb_range == 255
 
@@ -113,7 +113,7 @@ def test_every_activation_trains_every_parameter(activation, scale):
     words = [f"activation={activation}", f"scale={scale}", "model.n_resblocks=2", "model.n_feats=8"]
     config = plain(compose(words))["model"]
     torch.manual_seed(0)
-    network = factories.build(config, "model")
+    network = instantiate.build(config, "model")
     lr, hr = torch.rand(2, 3, 7, 5), torch.rand(2, 3, 7 * scale, 5 * scale)
     sr = network(lr)
     assert sr.shape == hr.shape
@@ -121,7 +121,7 @@ def test_every_activation_trains_every_parameter(activation, scale):
     idle = [k for k, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert idle == []
     kinds = [block.body[1] for block in network.body[:-1]]
-    wanted = factories.resolve(config["activation"]["_target_"])
+    wanted = instantiate.resolve(config["activation"]["_target_"])
     assert all(type(kind) is wanted for kind in kinds)
     assert len({id(kind) for kind in kinds}) == 2, "each block has an activation of its own"
 

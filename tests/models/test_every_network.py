@@ -12,13 +12,13 @@ import pytest
 import torch
 import yaml
 
-from sr_experiments import factories
-from sr_experiments.data.module import Batch
-from sr_experiments.errors import UserError
+from sr_experiments.config import instantiate
+from sr_experiments.config.schema import compose, plain
+from sr_experiments.core.errors import UserError
+from sr_experiments.core.paths import conf_dir
+from sr_experiments.data.datamodule import Batch
 from sr_experiments.imaging.resize import downscale
 from sr_experiments.models.network import upscale
-from sr_experiments.places import conf_dir
-from sr_experiments.settings import compose, plain
 from sr_experiments.training.checkpoints import load_weights, save_weights
 from sr_experiments.training.module import Supervised
 
@@ -56,10 +56,10 @@ def test_it_trains_and_is_rebuilt_from_its_file(tmp_path, model, scale, activati
     if "reduction" in config:  # of fewer hidden units in its attention, all may begin dead
         config |= {"reduction": 1}
     torch.manual_seed(0)
-    network = factories.build(config, "model")
+    network = instantiate.build(config, "model")
     module = Supervised(network)
     lr, hr = pictures(scale)
-    kind = factories.resolve(parts["activation"]["_target_"])
+    kind = instantiate.resolve(parts["activation"]["_target_"])
     used = sum(isinstance(part, kind) for part in network.modules())
     assert used >= network_places(network), "each place has an activation of its own"
 
@@ -72,7 +72,7 @@ def test_it_trains_and_is_rebuilt_from_its_file(tmp_path, model, scale, activati
 
     save_weights(tmp_path / "w.safetensors", network.state_dict(), config)
     state, described = load_weights(tmp_path / "w.safetensors")
-    again = factories.build_network(described)
+    again = instantiate.build_network(described)
     again.load_state_dict(state)
     first, second = upscale(network.eval(), lr), upscale(again.eval(), lr)
     assert first.shape == hr.shape and first.dtype == torch.uint8
@@ -119,7 +119,7 @@ def test_parameters_at_the_papers_size(model, changes, counts):
     config = plain(compose([f"model={model}", "budget=paper"]))["model"] | changes
     for scale, count in zip((2, 3, 4), counts, strict=True):
         with torch.device("meta"):
-            network = factories.build(config | {"scale": scale}, "model")
+            network = instantiate.build(config | {"scale": scale}, "model")
         assert network.parameter_count == count
 
 
@@ -146,13 +146,13 @@ def test_a_networks_own_activation_yields_to_the_users(model, words):
 )
 def test_sizes_that_make_no_network_are_refused(model, change, says):
     with pytest.raises(UserError, match=says):
-        factories.build(node(model) | change, "model")
+        instantiate.build(node(model) | change, "model")
 
 
 def losses(model):
     """Twenty updates of the real training step on fixed pictures, in float32."""
     torch.manual_seed(0)
-    network = factories.build(node(model), "model")
+    network = instantiate.build(node(model), "model")
     module = Supervised(network)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     lr, hr = pictures(network.scale)

@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sr_experiments.data.sources import find_pictures
+from sr_experiments.core.errors import UserError
+from sr_experiments.data.sources import find_images
 from sr_experiments.data.store import open_pairs
-from sr_experiments.errors import UserError
 from sr_experiments.metrics.protocols import score_image
 from sr_experiments.models.edsr import EDSR
-from sr_experiments.models.foreign import load_foreign
+from sr_experiments.models.foreign_weights import load_foreign
 from sr_experiments.models.network import upscale_luma
 from sr_experiments.models.rcan import RCAN
 from sr_experiments.models.srresnet import SRResNet
@@ -157,7 +157,7 @@ def test_public_vdsr_weights_score_as_published(research, cache, scale):
     network = VDSR(scale, bias=False).eval()
     load_foreign(research / "weights" / "vdsr_twtygqyy_state_dict.pt", network)
     common = {"root": research, "cache": cache, "scale": scale}
-    pairs = open_pairs(find_pictures("Set5", **common), scale, cache)
+    pairs = open_pairs(find_images("Set5", **common), scale, cache)
     found = []
     for index in range(len(pairs)):
         hr = pairs[index][1]

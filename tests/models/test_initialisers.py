@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from sr_experiments import factories
-from sr_experiments.errors import UserError
+from sr_experiments.config import instantiate
+from sr_experiments.config.schema import compose, plain
+from sr_experiments.core.errors import UserError
+from sr_experiments.core.paths import conf_dir
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.models.layers.deconvolution import Deconvolution
-from sr_experiments.places import conf_dir
-from sr_experiments.settings import compose, plain
 
 WORDS = sorted(p.stem for p in (conf_dir() / "init").glob("*.yaml"))
 
@@ -42,7 +42,7 @@ FANS = {
 
 def apply(network, *words):
     config = plain(compose(words))["init"]
-    factories.build(config, "init")(network)
+    instantiate.build(config, "init")(network)
 
 
 @pytest.mark.parametrize(

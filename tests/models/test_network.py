@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sr_experiments.data.module import Batch
+from sr_experiments.data.datamodule import Batch
 from sr_experiments.imaging.colour import luma, rgb_to_ycbcr, ycbcr_to_rgb
 from sr_experiments.imaging.resize import imresize
 from sr_experiments.models.bicubic import Bicubic

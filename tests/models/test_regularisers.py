@@ -7,11 +7,11 @@ import torch
 from torch import nn
 from two_processes import train, train_in_two
 
-from sr_experiments import factories
-from sr_experiments.errors import UserError
+from sr_experiments.config import instantiate
+from sr_experiments.config.schema import compose, plain
+from sr_experiments.core.errors import UserError
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.models.layers.normalisation import BatchNorm
-from sr_experiments.settings import compose, plain
 
 
 def edsr(**options):
@@ -62,7 +62,7 @@ def test_normalisation_stands_behind_each_convolution():
 def test_a_share_outside_its_range_is_refused(value):
     config = plain(compose([f"model.dropout={value}"]))["model"]
     with pytest.raises(UserError, match=rf"model: dropout={value}: in \[0, 1\)"):
-        factories.build(config, "model")
+        instantiate.build(config, "model")
 
 
 def network_of():

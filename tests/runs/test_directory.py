@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from sr_experiments.errors import UserError
+from sr_experiments.core.errors import UserError
 from sr_experiments.runs import directory as directory_module
 from sr_experiments.runs.directory import RunDirectory, find, slug
 

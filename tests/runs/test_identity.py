@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 import pytest
 
-from sr_experiments.errors import UserError
+from sr_experiments.config.schema import compose
+from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.io import read_image, write_png
 from sr_experiments.imaging.resize import downscale
-from sr_experiments.plan import plan
-from sr_experiments.settings import compose
+from sr_experiments.runs.plan import plan
 
 #: Keys that say where, how fast or how visibly a run computes, each with another legal value.
 SAME = {
@@ -28,7 +28,7 @@ SAME = {
     "trainer.devices": "4",
     "trainer.num_nodes": "2",
     "trainer.strategy": "ddp",
-    "trainer.pictures": "host",
+    "trainer.images": "host",
     "trainer.threads": "3",
     "trainer.deterministic": "false",
     "trainer.progress": "lines",

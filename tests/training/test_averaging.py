@@ -7,13 +7,13 @@ import torch
 from rich.console import Console
 from torch.optim.swa_utils import update_bn
 
-from sr_experiments import factories
-from sr_experiments.data.module import SuperResolutionData
-from sr_experiments.data.sources import find_pictures
-from sr_experiments.errors import UserError
-from sr_experiments.run import run
-from sr_experiments.settings import compose
-from sr_experiments.training.averaging import SWA
+from sr_experiments.config import instantiate
+from sr_experiments.config.schema import compose
+from sr_experiments.core.errors import UserError
+from sr_experiments.data.datamodule import SuperResolutionData
+from sr_experiments.data.sources import find_images
+from sr_experiments.runs.run import run
+from sr_experiments.training.callbacks.averaging import SWA
 from sr_experiments.training.checkpoints import load_weights
 
 
@@ -96,12 +96,12 @@ def test_statistics_are_estimated_anew_for_the_average(train, cache, words):
     run = train(*words, "averaging=swa", "averaging.begin=0", "averaging.batches=3")
     averaged, node = load_weights(run / "checkpoints" / "weights-averaged.safetensors")
     data = SuperResolutionData(
-        find_pictures("embedded/train", cache, cache), None, [], scale=2, cache=cache,
+        find_images("embedded/train", cache, cache), None, [], scale=2, cache=cache,
         batch_size=2, patch_size=12, updates_per_epoch=4,
     )  # fmt: skip
     data.setup()
     batches = [data.stream.batch(t).lr for t in (5, 6, 7)]  # the last three of two epochs of four
-    network = factories.build_network(node)
+    network = instantiate.build_network(node)
     network.load_state_dict(averaged)
     if "model=srresnet" in words:
         update_bn([network.encode(lr) for lr in batches], network)  # PyTorch's own

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sr_experiments import factories
-from sr_experiments.errors import UserError
-from sr_experiments.settings import compose, plain
+from sr_experiments.config import instantiate
+from sr_experiments.config.schema import compose, plain
+from sr_experiments.core.errors import UserError
 from sr_experiments.training.checkpoints import AtomicCheckpointIO, load_weights, save_weights
 
 
@@ -18,7 +18,7 @@ def saved(tmp_path):
     """A network's weights on disk, the network, and its config."""
     words = ["model.n_resblocks=1", "model.n_feats=4", "activation=prelu", "scale=3"]
     config = plain(compose(words))["model"]
-    network = factories.build(config, "model").to(memory_format=torch.channels_last)
+    network = instantiate.build(config, "model").to(memory_format=torch.channels_last)
     save_weights(tmp_path / "deep" / "weights.safetensors", network.state_dict(), config)
     return tmp_path / "deep" / "weights.safetensors", network, config
 
@@ -27,12 +27,12 @@ def test_a_network_is_rebuilt_from_its_weights_alone(saved):
     path, network, config = saved
     state, described = load_weights(path)
     assert described == config
-    again = factories.build_network(described)
+    again = instantiate.build_network(described)
     again.load_state_dict(state)
     lr = torch.rand(2, 3, 9, 8)
     with torch.no_grad():
         assert torch.equal(again(lr), network(lr))
-        assert not torch.equal(factories.build_network(described)(lr), network(lr))
+        assert not torch.equal(instantiate.build_network(described)(lr), network(lr))
     assert again.scale == 3
 
 
@@ -70,7 +70,7 @@ def test_weights_that_name_foreign_code_are_not_built(saved):
     path, network, config = saved
     save_weights(path, network.state_dict(), config | {"activation": {"_target_": "os.getcwd"}})
     with pytest.raises(UserError, match=r"network\.activation\._target_=os\.getcwd: .*refused"):
-        factories.build_network(load_weights(path)[1])
+        instantiate.build_network(load_weights(path)[1])
     assert json.dumps(config)  # a network's config is plain enough for a file
 
 

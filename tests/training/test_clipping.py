@@ -8,10 +8,10 @@ import pytest
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 
-from sr_experiments.data.module import Batch
-from sr_experiments.errors import UserError
+from sr_experiments.core.errors import UserError
+from sr_experiments.data.datamodule import Batch
 from sr_experiments.models.edsr import EDSR
-from sr_experiments.training.clipping import AdjustableClipping
+from sr_experiments.training.callbacks.clipping import AdjustableClipping
 from sr_experiments.training.module import Supervised
 from sr_experiments.training.optimizers import slower_last_layer
 from sr_experiments.training.schedules import MultiStep

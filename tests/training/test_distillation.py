@@ -6,21 +6,21 @@ import pytest
 import torch
 from rich.console import Console
 
-from sr_experiments import factories
-from sr_experiments.data.module import Batch, SuperResolutionData
-from sr_experiments.data.sources import find_pictures
-from sr_experiments.errors import UserError
+from sr_experiments.config import instantiate
+from sr_experiments.config.schema import compose, plain
+from sr_experiments.core.errors import UserError
+from sr_experiments.core.paths import conf_dir
+from sr_experiments.data.datamodule import Batch, SuperResolutionData
+from sr_experiments.data.sources import find_images
 from sr_experiments.imaging.resize import downscale
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.models.network import upscale
 from sr_experiments.models.srcnn import SRCNN
 from sr_experiments.models.vdsr import VDSR
-from sr_experiments.places import conf_dir
-from sr_experiments.run import run
-from sr_experiments.settings import compose, plain
+from sr_experiments.runs.run import run
 from sr_experiments.training.checkpoints import load_weights
-from sr_experiments.training.distillation import Distilled
-from sr_experiments.training.distillation_losses import FAKD, Contrastive, OutputL1, Seen
+from sr_experiments.training.distillation.distilled import Distilled
+from sr_experiments.training.distillation.teacher_losses import FAKD, Contrastive, OutputL1, Seen
 
 METHODS = sorted(
     p.stem for p in (conf_dir() / "method").glob("*.yaml") if "teacher:" in p.read_text()
@@ -44,7 +44,7 @@ def test_only_the_student_learns(method):
     node.pop("teacher")
     student, teacher = networks()
     before = {k: v.clone() for k, v in teacher.state_dict().items()}
-    module = factories.build(node, "method")(network=student, teacher=teacher)
+    module = instantiate.build(node, "method")(network=student, teacher=teacher)
     module.train()
     assert not teacher.training
     optimizer = module.configure_optimizers()["optimizer"]
@@ -90,7 +90,7 @@ def test_a_step_is_the_loss_of_both_networks_answers():
 
 def test_a_cached_teachers_pictures_are_cut_and_turned_like_the_ground_truth(cache):
     data = SuperResolutionData(
-        find_pictures("embedded/train", cache, cache), None, [], scale=2, cache=cache,
+        find_images("embedded/train", cache, cache), None, [], scale=2, cache=cache,
         batch_size=16, patch_size=12,
     )  # fmt: skip
     data.setup()

@@ -10,9 +10,9 @@ from rich.console import Console
 from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sr_experiments import execution
-from sr_experiments.run import run
-from sr_experiments.settings import compose
+from sr_experiments.config.schema import compose
+from sr_experiments.runs import execute
+from sr_experiments.runs.run import run
 
 WORDS = ["budget=smoke", "logger=csv", "trainer.progress=none", "benchmarks.save_images=false"]
 
@@ -51,7 +51,7 @@ class Waits(TorchDispatchMode):
 def test_no_update_waits_for_the_device(train, monkeypatch, words, impatient):
     """But for a look at the losses every 50 updates and the end of an epoch."""
     waits, counts = Waits(), []
-    original = execution.History.on_train_batch_end
+    original = execute.History.on_train_batch_end
 
     def noted(self, trainer, module, outputs, batch, batch_idx):
         original(self, trainer, module, outputs, batch, batch_idx)
@@ -59,7 +59,7 @@ def test_no_update_waits_for_the_device(train, monkeypatch, words, impatient):
             outputs["loss"].item()
         counts.append(waits.count)
 
-    monkeypatch.setattr(execution.History, "on_train_batch_end", noted)
+    monkeypatch.setattr(execute.History, "on_train_batch_end", noted)
     # Adam counts its steps on the host, which looks the same from here.
     usual = ["optimizer=sgd", "training.lr=1e-5", "training.epochs=1"]
     with waits:

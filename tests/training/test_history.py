@@ -5,8 +5,8 @@ import csv
 import pytest
 from rich.console import Console
 
-from sr_experiments.run import run
-from sr_experiments.settings import compose
+from sr_experiments.config.schema import compose
+from sr_experiments.runs.run import run
 
 
 @pytest.fixture

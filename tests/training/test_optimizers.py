@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from sr_experiments import factories
-from sr_experiments.errors import UserError
+from sr_experiments.config import instantiate
+from sr_experiments.config.schema import compose, plain
+from sr_experiments.core.errors import UserError
 from sr_experiments.models.edsr import EDSR
-from sr_experiments.plan import plan
-from sr_experiments.run import run
-from sr_experiments.settings import compose, plain
+from sr_experiments.runs.plan import plan
+from sr_experiments.runs.run import run
 from sr_experiments.training.checkpoints import load_weights
 from sr_experiments.training.module import Supervised
 from sr_experiments.training.optimizers import take_moments
@@ -19,7 +19,7 @@ from sr_experiments.training.optimizers import take_moments
 
 def optimizer_of(*words):
     config = plain(compose(["training.lr=0.5", *words]))
-    factory = factories.build(config["optimizer"], "optimizer")
+    factory = instantiate.build(config["optimizer"], "optimizer")
     module = Supervised(EDSR(2, 1, 4), optimizer=factory)
     return module.configure_optimizers()["optimizer"], module
 
@@ -59,7 +59,7 @@ def test_the_last_layer_is_slower():
     assert [g["lr"] for g in made.param_groups] == [0.5, pytest.approx(0.05)]
     bare = nn.Sequential(nn.Conv2d(1, 2, 3), nn.PReLU(), nn.Conv2d(2, 1, 3, bias=False))
     config = plain(compose(["optimizer=srcnn"]))["optimizer"]
-    made = factories.build(config, "optimizer")(bare.parameters())
+    made = instantiate.build(config, "optimizer")(bare.parameters())
     assert [len(g["params"]) for g in made.param_groups] == [3, 1]
     assert made.param_groups[1]["params"][0] is bare[2].weight
 
@@ -81,7 +81,7 @@ def test_a_factor_that_makes_no_sense_is_a_users_mistake():
 def test_words_are_the_papers_schedules(word, epochs, factors):
     config = plain(compose([f"scheduler={word}"]))
     assert config["training"]["recipe_epochs"] == epochs
-    schedule = factories.build(config["scheduler"], "scheduler")
+    schedule = instantiate.build(config["scheduler"], "scheduler")
     for epoch, factor in factors.items():
         for updates in (1, 3, 1000):  # an epoch
             found = schedule(epoch * updates, epochs * updates, config["training"]["recipe_epochs"])
@@ -92,7 +92,7 @@ def test_a_budget_shrinks_a_schedule_with_its_own_recipe():
     config = plain(compose(["scheduler=vdsr", "budget=quick"]))
     training = config["training"]
     updates = training["epochs"] * training["updates_per_epoch"]
-    schedule = factories.build(config["scheduler"], "scheduler")
+    schedule = instantiate.build(config["scheduler"], "scheduler")
     falls = [
         u
         for u in range(1, updates)
@@ -168,7 +168,7 @@ def test_dropout_draws_the_same_after_a_resume(trained, monkeypatch, tmp_path):
     _, other = trained(*words, "seed=1")
     assert not torch.equal(straight["body.1.weight"], other["body.1.weight"])
 
-    from sr_experiments.training.callbacks import LastCheckpoint
+    from sr_experiments.training.callbacks.guards import LastCheckpoint
 
     save = LastCheckpoint.on_train_batch_end
 

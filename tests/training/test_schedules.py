@@ -6,10 +6,10 @@ from functools import partial
 import pytest
 import torch
 
-from sr_experiments.errors import UserError
+from sr_experiments.config.schema import compose, plain
+from sr_experiments.core.errors import UserError
+from sr_experiments.core.paths import conf_dir
 from sr_experiments.models.edsr import EDSR
-from sr_experiments.places import conf_dir
-from sr_experiments.settings import compose, plain
 from sr_experiments.training.module import Supervised
 from sr_experiments.training.schedules import Constant, MultiStep, scheduler
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sr_experiments.core.errors import UserError
 from sr_experiments.data import catalogue, layouts
-from sr_experiments.errors import UserError
 
 EXAMPLES = """\
 examples:
@@ -149,7 +149,7 @@ def _row(table: Table, name: str, what: str, expected: int, found: int, where: s
 
 
 def _fetch(args: argparse.Namespace, root: Path, console: Console) -> int:
-    from sr_experiments.data.fetch import fetch
+    from sr_experiments.data.fetch.fetch import fetch
 
     done = fetch(args.name, root, args.url, console, lr_scales=args.lr, keep_archives=args.keep)
     if done:
@@ -158,7 +158,7 @@ def _fetch(args: argparse.Namespace, root: Path, console: Console) -> int:
 
 
 def _verify(args: argparse.Namespace, root: Path, console: Console) -> int:
-    from sr_experiments.data.verify import describe, verify
+    from sr_experiments.data.fetch.verify import describe, verify
 
     broken = False
     absent: list[UserError] = []

@@ -19,9 +19,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sr_experiments.core.errors import UserError
 from sr_experiments.data import catalogue
 from sr_experiments.data.catalogue import ImageSet
-from sr_experiments.errors import UserError
 from sr_experiments.imaging.io import SUFFIXES
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sr_experiments.core.errors import UserError
 from sr_experiments.data.store import ImageStore, Pairs
-from sr_experiments.errors import UserError
 
 _CROPS, _ORDER, _SCALE = 0, 1, 2  # independent streams of the same seed
 
@@ -37,7 +37,7 @@ class Crops:
 
 
 class CropSampler:
-    """Draws the crops of batch ``t``.
+    """SeedPerBatch the crops of batch ``t``.
 
     Every picture is used equally often: pictures are drawn without replacement from one shuffled
     pass after another, as EDSR's loader does. Flips and transposition have probability 1/2 each.
@@ -88,7 +88,7 @@ class CropSampler:
         return Crops(*(torch.from_numpy(np.ascontiguousarray(c[share])) for c in columns))
 
     def _pictures(self, first: int, count: int) -> np.ndarray:
-        """Pictures of the running numbers ``first`` to ``first + count``."""
+        """Images of the running numbers ``first`` to ``first + count``."""
         number = np.arange(first, first + count)
         passes, places = number // len(self.rows), number % len(self.rows)
         out = np.empty(count, np.int64)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from sr_experiments.core.errors import UserError
+from sr_experiments.core.files import atomic_write
 from sr_experiments.data.catalogue import embedded
 from sr_experiments.data.layouts import find_lr, find_split
-from sr_experiments.errors import UserError
-from sr_experiments.imaging.io import list_images, replacing
+from sr_experiments.imaging.io import list_images
 
 #: Short names of benchmark sets whose list of pictures has a longer one.
 _BENCHMARKS = {"embedded": "embedded/test", "DIV2K": "DIV2K/valid"}
@@ -24,7 +25,7 @@ _KNOWN = ("DIV2K/train", "DIV2K/valid", "Set5", "Set14", "B100", "Urban100", "Ma
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageFiles:
     """A named list of ground-truth pictures, with their low-resolution files if asked for.
 
     Attributes:
@@ -42,7 +43,7 @@ class Pictures:
     hashes: tuple[str, ...] = ()
 
 
-def find_pictures(
+def find_images(
     source: str,
     root: Path,
     cache: Path,
@@ -50,7 +51,7 @@ def find_pictures(
     numbers: str | None = None,
     lr_from_disk: bool = False,
     scale: int = 1,
-) -> Pictures:
+) -> ImageFiles:
     """List a source's pictures and fingerprint them.
 
     Args:
@@ -102,7 +103,7 @@ def find_pictures(
     total = hashlib.sha256()
     for path, digest in zip([*paths, *(lr or [])], hashes, strict=True):
         total.update(f"{path.stem}\0{digest}\n".encode())
-    return Pictures(
+    return ImageFiles(
         name=name,
         paths=tuple(paths),
         fingerprint=total.hexdigest(),
@@ -111,7 +112,7 @@ def find_pictures(
     )
 
 
-def refuse_overlap(train: Pictures, benchmark: Pictures) -> None:
+def refuse_overlap(train: ImageFiles, benchmark: ImageFiles) -> None:
     """Scores on a picture that was trained on say nothing.
 
     Files are compared by content, whatever their names; a re-encoded copy is not recognised.
@@ -146,7 +147,7 @@ def hash_files(paths: Sequence[Path], cache: Path) -> list[str]:
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             digests = pool.map(_hash, [path for path, _ in missing])
             index |= zip([stamp for _, stamp in missing], digests, strict=True)
-        with replacing(index_file) as temporary:
+        with atomic_write(index_file) as temporary:
             temporary.write_text(json.dumps(index))
     return [index[stamp] for stamp in stamps]
 

@@ -1,4 +1,4 @@
-"""Pictures decoded once into one memory-mapped file of bytes.
+"""Images decoded once into one memory-mapped file of bytes.
 
 A batch is then a gather from that file: no decoding, no file opened, no Python per patch.
 """
@@ -20,9 +20,10 @@ from filelock import FileLock
 from rich.progress import track
 from torch import Tensor
 
-from sr_experiments.data.sources import Pictures
-from sr_experiments.errors import UserError
-from sr_experiments.imaging.io import read_image, replacing
+from sr_experiments.core.errors import UserError
+from sr_experiments.core.files import atomic_write
+from sr_experiments.data.sources import ImageFiles
+from sr_experiments.imaging.io import read_image
 from sr_experiments.imaging.resize import Border, downscale
 
 _FORMAT = 1  # raised when the meaning of a stored byte changes
@@ -88,7 +89,7 @@ class Pairs:
 
 
 def open_pairs(
-    pictures: Pictures,
+    pictures: ImageFiles,
     scale: int,
     cache: Path,
     *,
@@ -140,7 +141,7 @@ def open_made(
     doing: str,
     progress: bool = False,
 ) -> ImageStore:
-    """Pictures that are made of a set's low-resolution ones, or those that an earlier run made.
+    """Images that are made of a set's low-resolution ones, or those that an earlier run made.
 
     Args:
         pairs: whose low-resolution pictures.
@@ -248,7 +249,7 @@ def _write(
     progress: bool,
 ) -> None:
     sizes, grey = [], []
-    with replacing(pixel_file) as temporary, temporary.open("wb") as file:
+    with atomic_write(pixel_file) as temporary, temporary.open("wb") as file:
         bar = track(images(), doing, len(paths), transient=True, disable=not progress)
         for image in bar:
             sizes.append(image.shape[:2])
@@ -256,7 +257,7 @@ def _write(
             rgb = np.repeat(image[..., None], 3, 2) if grey[-1] else image
             file.write(rgb.tobytes())
     # The index comes last: where it stands, the pixels are whole.
-    with replacing(index_file) as temporary:
+    with atomic_write(index_file) as temporary:
         temporary.write_text(
             json.dumps({"sizes": sizes, "grey": grey, "names": [p.stem for p in paths]})
         )

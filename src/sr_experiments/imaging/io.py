@@ -1,16 +1,14 @@
 """Reading any picture a person may have, and writing without leaving half a file."""
 
 import os
-import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from sr_experiments.errors import UserError
+from sr_experiments.core.errors import UserError
+from sr_experiments.core.files import atomic_write
 
 #: File name suffixes that are taken for pictures when a folder is listed.
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm"})
@@ -77,40 +75,8 @@ def write_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
     Raises:
         UserError: the file cannot be written (no permission, no space).
     """
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         Image.fromarray(image).save(temporary, format="PNG")
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its name when the block ends well.
-
-    The content is flushed to disk before the rename. If the block fails, the temporary file is
-    removed and what stood at ``path`` stays as it was.
-
-    Raises:
-        UserError: the folder cannot be written or the disk is full.
-    """
-    path = Path(path)
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's files are private
-        temporary.replace(path)
-        temporary = None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def list_images(folder: str | os.PathLike[str]) -> list[Path]:

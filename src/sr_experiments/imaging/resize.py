@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sr_experiments.errors import UserError
+from sr_experiments.core.errors import UserError
 
 Border = Literal["mirror", "clamp"]
 BORDERS: tuple[Border, ...] = ("mirror", "clamp")

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from sr_experiments.errors import UserError
+from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.colour import demo_luma, luma, round_to_uint8
 from sr_experiments.metrics.functional import WINDOW_SIZE, Window, psnr, ssim_map
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from sr_experiments.errors import UserError
+from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.colour import (
     demo_luma,
     luma,
@@ -81,7 +81,7 @@ class Network(nn.Module):
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures as the network sees them, low-resolution input and ground truth alike.
+        """ImageFiles as the network sees them, low-resolution input and ground truth alike.
 
         Args:
             pictures: uint8 ``(N, 3, H, W)``.
@@ -158,7 +158,7 @@ def upscale_luma(network: Network, hr: Tensor, grey: bool = False) -> Tensor:
 
 def _applied(network: Network, lr: Tensor) -> Tensor:
     """``(N, C, h, w)`` in [0, 1] -> ``(N, C, scale * h, scale * w)``, 0 to 255 and beyond."""
-    # Pictures are scored in the network's own precision, whatever it was trained in.
+    # Images are scored in the network's own precision, whatever it was trained in.
     with torch.autocast(lr.device.type, enabled=False):
         return network(lr).mul(255)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sr_experiments.errors import UserError
+from sr_experiments.core.errors import UserError
 from sr_experiments.models.network import Network
 
 

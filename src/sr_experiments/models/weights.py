@@ -9,8 +9,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sr_experiments.errors import UserError
-from sr_experiments.imaging.io import replacing
+from sr_experiments.core.errors import UserError
+from sr_experiments.core.files import atomic_write
 
 
 def save_weights(
@@ -24,7 +24,7 @@ def save_weights(
     tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
     # A single entry: safetensors writes several in no fixed order, and equal runs have equal files.
     metadata = {"network": json.dumps(network)}
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         try:
             save_file(tensors, temporary, metadata)
         except SafetensorError as error:

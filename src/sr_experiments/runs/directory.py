@@ -16,8 +16,8 @@ from typing import Any, Literal
 import yaml
 from filelock import FileLock, Timeout
 
-from sr_experiments.errors import UserError
-from sr_experiments.imaging.io import replacing
+from sr_experiments.core.errors import UserError
+from sr_experiments.core.files import atomic_write
 
 State = Literal["running", "finished", "failed", "interrupted"]
 SCORE_COLUMNS = ("dataset", "image", "weights", "protocol", "psnr", "ssim")
@@ -73,7 +73,7 @@ class RunDirectory:
         Raises:
             UserError: the directory cannot be written.
         """
-        with replacing(self.path / "config.yaml") as temporary:
+        with atomic_write(self.path / "config.yaml") as temporary:
             temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
         (self.path / "error.txt").unlink(missing_ok=True)
         started = self.status().get("started") or _now()
@@ -89,14 +89,14 @@ class RunDirectory:
         """
         status = self.status()
         if details:
-            with replacing(self.path / "error.txt") as temporary:
+            with atomic_write(self.path / "error.txt") as temporary:
                 temporary.write_text(details)
         self._write_status(state, status.get("started"), error, status.get("experiment", ""))
 
     def write_scores(self, rows: Iterable[tuple[str, str, str, str, float, float | None]]) -> None:
         """Write ``scores.csv``: one line for each (image, data set, weights, protocol)."""
         with (
-            replacing(self.path / "scores.csv") as temporary,
+            atomic_write(self.path / "scores.csv") as temporary,
             temporary.open("w", newline="") as f,
         ):
             writer = csv.writer(f)
@@ -108,7 +108,7 @@ class RunDirectory:
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``, the summary that reports read."""
-        with replacing(self.path / "result.json") as temporary:
+        with atomic_write(self.path / "result.json") as temporary:
             temporary.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
     def result(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class RunDirectory:
             "ended": None if state == "running" else _now(),
             "process": os.getpid(),
         }
-        with replacing(self.path / "status.json") as temporary:
+        with atomic_write(self.path / "status.json") as temporary:
             temporary.write_text(json.dumps(status, indent=1) + "\n")
 
 

@@ -27,7 +27,7 @@ VOLATILE = (
     "trainer.devices",
     "trainer.num_nodes",
     "trainer.strategy",
-    "trainer.pictures",
+    "trainer.images",
     "trainer.threads",
     "trainer.deterministic",
     "trainer.progress",

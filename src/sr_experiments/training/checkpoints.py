@@ -9,8 +9,8 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
 
-from sr_experiments.errors import UserError
-from sr_experiments.imaging.io import replacing
+from sr_experiments.core.errors import UserError
+from sr_experiments.core.files import atomic_write
 from sr_experiments.models.weights import load_weights, save_weights
 
 __all__ = ["AtomicCheckpointIO", "load_weights", "save_weights"]
@@ -35,7 +35,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         torch.save(checkpoint, buffer)
         data = buffer.getbuffer()
         try:
-            with replacing(path) as temporary:
+            with atomic_write(path) as temporary:
                 temporary.write_bytes(data)
         except UserError as error:
             parent = Path(path).parent

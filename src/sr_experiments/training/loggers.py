@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
 
-from sr_experiments.errors import UserError
+from sr_experiments.core.errors import UserError
 
 
 class RunLogger(WandbLogger):

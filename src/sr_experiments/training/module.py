@@ -8,9 +8,9 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from sr_experiments.data.module import Batch, Picture, SuperResolutionData
+from sr_experiments.core.errors import UserError
+from sr_experiments.data.datamodule import Batch, Picture, SuperResolutionData
 from sr_experiments.data.store import Pairs
-from sr_experiments.errors import UserError
 from sr_experiments.metrics.protocols import Score
 from sr_experiments.metrics.scores import Scores, Table
 from sr_experiments.models.network import Network, upscale, upscale_luma
@@ -90,7 +90,7 @@ class Scored(LightningModule):
 
     def _score(self, picture: Picture, pairs: Pairs) -> dict[str, Tensor]:
         lr, hr, index = picture
-        if index < 0:  # see data.module.NoPicture
+        if index < 0:  # see data.module.NoImage
             return {}
         grey = pairs.hr.grey[index]
         outputs = {}

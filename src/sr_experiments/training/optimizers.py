@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sr_experiments.errors import UserError
+from sr_experiments.core.errors import UserError
 
 
 def slower_last_layer(

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from sr_experiments.models.layers.processes import joint_sum
+from sr_experiments.models.layers.collectives import joint_sum
 from sr_experiments.models.layers.products import gram, product
 
 

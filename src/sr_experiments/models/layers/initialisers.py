@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from sr_experiments.errors import UserError
+from sr_experiments.core.errors import UserError
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 

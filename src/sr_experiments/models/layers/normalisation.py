@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from sr_experiments.models.layers.processes import distributed, joint_sum
+from sr_experiments.models.layers.collectives import distributed, joint_sum
 
 
 class BatchNorm(nn.BatchNorm2d):

@@ -1,0 +1,140 @@
+"""What is measured of whole processes: the processor's time and the memory that they took."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from figures import photograph
+from PIL import Image
+from timing import Figure, alternate
+
+from sr_experiments.data.sources import find_images
+from sr_experiments.data.store import open_pairs
+from sr_experiments.imaging.io import read_image
+
+
+def used(work: Callable[[], object]) -> float:
+    """Processor seconds of the processes that ``work`` starts and waits for."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    work()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def start(folder: Path, rounds: int) -> Iterator[Figure]:
+    """Processes that only say something, and what one more job of a sweep adds."""
+    for arguments in (["--help"], ["--cfg", "job"]):
+        command = [sys.executable, "-m", "sr_experiments", *arguments]
+        work = partial(subprocess.run, command, check=True, capture_output=True)
+        seconds = median(used(work) for _ in range(min(rounds, 5)))
+        yield Figure(f"start of {' '.join(arguments)}", seconds, "s", 1.2)
+    words = ["budget=smoke", "logger=wandb", "trainer.progress=none", f"paths.runs={folder}/runs"]
+    command = [sys.executable, "-m", "sr_experiments", "-m", *words, "trainer.threads=1"]
+    more, seed = [], 0
+    for _ in range(min(rounds, 3)):
+        taken = []
+        for jobs in (1, 5):
+            seeds = ",".join(str(seed + i) for i in range(jobs))
+            work = partial(
+                subprocess.run, [*command, f"seed={seeds}"], check=True, capture_output=True
+            )
+            taken.append(used(work))
+            seed += jobs
+        more.append((taken[1] - taken[0]) / 4)
+    note = "with its 8 updates and its scores; W&B offline"
+    yield Figure("one more job of a sweep", median(more), "s", 1.0, note=note)
+
+
+def store(folder: Path, rounds: int) -> Iterator[Figure]:
+    """A first use beside decoding alone, a second use of 800 pictures, and memory."""
+    large, count = folder / "large", 24
+    large.mkdir()
+    picture = photograph(1344, 2040)
+    for index in range(count):
+        Image.fromarray(np.roll(picture, 16 * index, axis=1)).save(large / f"{index:04}.png")
+    caches = iter(range(10**6))
+
+    def first() -> None:
+        cache = folder / f"cache{next(caches)}"
+        open_pairs(find_images(str(large), folder, cache), 2, cache)
+
+    works = [(first, 1), (lambda: [read_image(path) for path in sorted(large.iterdir())], 1)]
+    opened, decoded = alternate(works, min(rounds, 3))
+    share = median(d / o for d, o in zip(decoded, opened, strict=True))
+    note = f"{share:.0%} of it is PNG decoding; the rest is hashing, the bicubic and writing"
+    yield Figure(
+        "first use of a picture of 2040x1344", 1e3 * median(opened) / count, "ms", note=note
+    )
+
+    small, cache = folder / "small", folder / "cache"
+    small.mkdir()
+    for index in range(800):
+        Image.fromarray(picture[index : index + 96, :96]).save(small / f"{index:04}.png")
+    pictures = find_images(str(small), folder, cache)
+    open_pairs(pictures, 2, cache)
+    (again,) = alternate(
+        [(lambda: open_pairs(find_images(str(small), folder, cache), 2, cache), 1)], rounds
+    )
+    yield Figure("second use of 800 pictures", median(again), "s", 1.0)
+
+    code = (
+        "import resource, sys; from pathlib import Path;"
+        "from sr_experiments.data.sources import find_images;"
+        "from sr_experiments.data.store import open_pairs; base = Path(sys.argv[1]);"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "open_pairs(find_images(sys.argv[1], base, Path(sys.argv[2])), 2, Path(sys.argv[2]));"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    command = [sys.executable, "-c", code, str(large), str(folder / "fresh")]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    yield Figure(f"memory of a first use, {count} of 2040x1344", float(said), "MiB", 2048)
+
+
+def inference(folder: Path, rounds: int) -> Iterator[Figure]:
+    """A picture of 2040x1344 by EDSR-baseline x2: once, as it takes a minute or two."""
+    code = (
+        "import resource, sys, torch; torch.set_num_threads(1);"
+        "from sr_experiments.upscale.upscaler import Upscaler;"
+        "from sr_experiments.models.edsr import EDSR;"
+        "Upscaler(EDSR(2), 2).frames(torch.zeros(1, 3, 1344, 2040, dtype=torch.uint8));"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    run = partial(subprocess.run, check=True, capture_output=True, text=True)
+    said: list[str] = []
+    seconds = used(lambda: said.append(run([sys.executable, "-c", code]).stdout))
+    note = f"{seconds:.0f} s, one thread"
+    yield Figure("memory of 2040x1344 x2 by EDSR 16x64", float(said[0]), "MiB", 4096, note=note)
+
+
+def write_runs(folder: Path, count: int) -> None:
+    """Copies of one tiny run, each with an identity, a seed and scores of its own."""
+    words = ["budget=smoke", "logger=csv", "trainer.progress=none", "+experiment=activation_sweep"]
+    command = [sys.executable, "-m", "sr_experiments", "-m", *words, f"paths.runs={folder}"]
+    subprocess.run(
+        command, check=True, capture_output=True, env=os.environ | {"SR_REPORT": f"{folder}-first"}
+    )
+    originals = sorted(path for path in folder.glob("*/*") if (path / "result.json").exists())
+    for number in range(count - len(originals)):
+        original = originals[number % len(originals)]
+        copy = original.with_name(f"{original.name[:-8]}{number:08x}")
+        copy.mkdir()
+        identity = f"{number:08x}{0:056x}"
+        for file in original.iterdir():
+            if file.is_file():
+                (copy / file.name).write_bytes(file.read_bytes())
+        for name in ("result.json", "status.json"):
+            content = json.loads((copy / name).read_text())
+            content["identity"] = identity
+            if name == "result.json":
+                content["seed"] = content["settings"]["seed"] = 1 + number
+            (copy / name).write_text(json.dumps(content))
+
+
+PROCESSES = {f.__name__: f for f in (start, store, inference)}

@@ -1,0 +1,66 @@
+"""The device a command computes on, its free memory, and the CPU cores that may be used.
+
+torch is imported only inside the functions that need it.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sr_experiments.core.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def choose_device(name: str, key: str = "--device") -> "torch.device":
+    """The device that ``auto``, ``cpu`` or ``cuda`` means.
+
+    Args:
+        name: ``auto`` is the GPU if there is one, else the CPU.
+        key: the option or config key that gave the name, for the error.
+
+    Raises:
+        UserError: a GPU is asked for, and there is none.
+    """
+    import torch
+
+    gpu = torch.cuda.is_available()
+    if name == "cuda" and not gpu:
+        raise UserError(
+            "no-gpu", "{key} cuda: PyTorch finds no GPU on this machine; use cpu or auto", key=key
+        )
+    return torch.device(("cuda" if gpu else "cpu") if name == "auto" else name)
+
+
+def free_memory(device: "torch.device") -> int:
+    """Bytes that may be taken on a device: two thirds of what is free there."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] * 2 // 3
+    free = 4 * 2**30
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                free = int(line.split()[1]) * 1024
+    except OSError:  # not Linux
+        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+            free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    group = Path("/sys/fs/cgroup")
+    try:  # a container may have less than its machine
+        most = (group / "memory.max").read_text().strip()
+        if most != "max":
+            free = min(free, int(most) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):
+        pass
+    return max(0, free) * 2 // 3
+
+
+def cores() -> int:
+    """CPU cores this process may use: as SLURM says, else as the system does."""
+    granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if granted.isdigit():
+        return int(granted)
+    available = getattr(os, "sched_getaffinity", None)
+    return len(available(0)) if available else os.cpu_count() or 1

@@ -1,0 +1,61 @@
+"""What the suite tells a user: a code, fields, and the English sentence that they make.
+
+A message is data. The terminal prints its English template; the web page looks the code up in a
+table of its language and fills in the same fields. Nothing reads a sentence back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Message:
+    """One sentence for a user, such as a note on something that could not be carried over.
+
+    Args:
+        code: what it says, in kebab case and unique in the suite; translations are looked up by it.
+        template: the English sentence with ``{field}`` placeholders, as for :meth:`str.format`.
+        fields: the values of the placeholders.
+    """
+
+    code: str
+    template: str
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.template.format_map(self.fields)
+
+
+class UserError(Exception):
+    """A mistake that the user can correct: what was asked, what was found and what to do.
+
+    The commands print it as one line without a traceback. Any other exception that escapes is a
+    defect of the suite and keeps its traceback.
+
+    Args:
+        code: see :class:`Message`.
+        template: the English sentence.
+        fields: the values of its placeholders; one of them may be another :class:`UserError` or
+            :class:`Message`.
+    """
+
+    def __init__(self, code: str, template: str | None = None, /, **fields: object) -> None:
+        if template is None:  # TRANSITION: removed once every site has a code
+            code, template = "unspecified", code.replace("{", "{{").replace("}", "}}")
+        self.message = Message(code, template, fields)
+        super().__init__(code, template, fields)
+
+    @property
+    def code(self) -> str:
+        """What went wrong, in kebab case."""
+        return self.message.code
+
+    def __str__(self) -> str:
+        return str(self.message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.message)
+
+
+def _rebuild(kind: type[UserError], message: Message) -> UserError:
+    return kind(message.code, message.template, **message.fields)

@@ -1,0 +1,147 @@
+"""Weights from elsewhere: read without running code, renamed by rule, taken whole or not at all."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from sr_experiments.core.errors import UserError
+from sr_experiments.models.layers.upsampling import MeanShift
+from sr_experiments.models.network import Network
+from sr_experiments.models.vdsr import VDSR
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a public repository names the tensors of a network.
+
+    Attributes:
+        name: the repository.
+        network: the suite's class for the same network.
+        rules: pattern of a whole foreign name -> the suite's name.
+    """
+
+    name: str
+    network: type[Network]
+    rules: tuple[tuple[str, str], ...]
+
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+        """The same tensors by the suite's names; None where a name follows none of the rules."""
+        found = {}
+        for name, tensor in state.items():
+            for pattern, ours in self.rules:
+                if match := re.fullmatch(pattern, name):
+                    found[match.expand(ours)] = tensor
+                    break
+            else:
+                return None
+        return found
+
+
+#: Layouts other than the suite's own, which is also that of the official EDSR and RCAN.
+LAYOUTS = (
+    Layout(
+        "twtygqyy/pytorch-vdsr",
+        VDSR,
+        (
+            (r"input\.weight", "head.0.weight"),
+            (r"residual_layer\.(\d+)\.conv\.weight", r"body.\1.0.weight"),
+            (r"output\.weight", "tail.weight"),
+        ),
+    ),
+)
+
+
+@torch.no_grad()
+def load_foreign(path: str | PathLike[str], network: Network) -> None:
+    """Load a file of weights into a network: every tensor, or none.
+
+    Args:
+        path: a PyTorch state dict or a ``.safetensors`` file, in the suite's names or in those of
+            one of :data:`LAYOUTS`. No code of the file is run.
+        network: of the very architecture and size.
+
+    Raises:
+        UserError: the file is missing or cannot be read, or it does not hold exactly the
+            network's tensors; the network is left as it was.
+    """
+    state = _read(path)
+    for layout in LAYOUTS:
+        if isinstance(network, layout.network):
+            state = layout.renamed(state) or state
+    own = network.state_dict()
+    if faults := _faults(own, state):
+        described = f"{type(network).__name__} {network.size}".rstrip()
+        raise UserError(
+            f"weights={fspath(path)}: these are not the weights of {described} at "
+            f"scale={network.scale}: {'; '.join(faults)}; change the model's keys or the file"
+        )
+    _check_range(path, network, state)
+    for name, tensor in own.items():
+        tensor.copy_(state[name])
+
+
+def _read(path: str | PathLike[str]) -> dict[str, Tensor]:
+    where = f"weights={fspath(path)}"
+    try:
+        if fspath(path).endswith(".safetensors"):
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{where}: no such file") from None
+    except Exception as error:  # a damaged or hostile pickle may raise nearly anything
+        raise UserError(
+            f"{where}: cannot be read as tensors alone ({type(error).__name__}); give a state "
+            "dict saved by torch.save, or safetensors"
+        ) from None
+    if not isinstance(content, Mapping) or not content:
+        raise UserError(f"{where}: holds no state dict, but {type(content).__name__}")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise UserError(
+                f"{where}: holds no plain state dict ({name} is {type(value).__name__}); save the "
+                "state dict inside by itself"
+            )
+    return dict(content)
+
+
+def _faults(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
+    missing = [k for k in own if k not in state]
+    unknown = [k for k in state if k not in own]
+    other = [
+        f"{k} {_kind(state[k])} instead of {_kind(v)}"
+        for k, v in own.items()
+        if k in state and _kind(state[k]) != _kind(v)
+    ]
+    groups = {"missing": missing, "unknown": unknown, "of another kind": other}
+    return [f"{len(g)} {word} ({_few(g)})" for word, g in groups.items() if g]
+
+
+def _kind(tensor: Tensor) -> str:
+    shape = "x".join(map(str, tensor.shape)) or "a single value"
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+        return f"{shape}, {tensor.dtype} and {tensor.layout}"
+    return shape if tensor.is_floating_point() else f"{shape} whole numbers"
+
+
+def _few(names: Sequence[str], limit: int = 3) -> str:
+    return ", ".join(names[:limit]) + (" ..." if len(names) > limit else "")
+
+
+def _check_range(path: str | PathLike[str], network: Network, state: Mapping[str, Tensor]) -> None:
+    """The means in a file tell the range of its layers, which no shape would."""
+    for name, module in network.named_modules():
+        if not isinstance(module, MeanShift):
+            continue
+        theirs = {key: state[f"{name}.{key}"].to(module.bias) for key in ("weight", "bias")}
+        # Sets differ in the third digit of the mean; 1 and 255, or a sign, are another matter.
+        near = torch.allclose(theirs["bias"], module.bias, rtol=0.05, atol=0)
+        if not near or not torch.allclose(theirs["weight"], module.weight, atol=1e-3):
+            raise UserError(
+                f"weights={fspath(path)}: {name} is {theirs['bias'].tolist()} and here "
+                f"{module.bias.tolist()}; the layers saw another range (model.rgb_range)"
+            )

@@ -1,0 +1,67 @@
+"""``python -m sr_experiments.report``: the papers' tables and claims beside our runs.
+
+Needs no torch: a report opens on a laptop from copied run folders.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+DESCRIPTION = (
+    "Set finished runs beside the papers: verdicts on claims, tables, figures, pictures, cost. "
+    "Writes index.html (one page that opens offline) and, for each paper, Markdown, CSV and LaTeX."
+)
+EPILOG = """examples:
+  python -m sr_experiments.report
+  python -m sr_experiments.report activation --runs runs --out report --budget quick
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print verdicts and tables, and write the page, Markdown, CSV and LaTeX.
+
+    Returns:
+        0, or 2 after a mistake of the user's, which is told in one line on stderr.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m sr_experiments.report",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "papers", nargs="*", metavar="PAPER", help="name or YAML file (default: every paper)"
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=_place("runs"), help="folder of runs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=_place("report"), help="where to write (default: %(default)s)"
+    )
+    parser.add_argument("--budget", help="only runs of this budget (and bicubic)")
+    arguments = parser.parse_args(argv)
+
+    # Only now: --help should not wait for them.
+    from rich.console import Console
+    from rich.text import Text
+
+    from sr_experiments.core.errors import UserError
+    from sr_experiments.report.paper.load import papers
+    from sr_experiments.report.write import write_reports
+
+    try:
+        names = arguments.papers or papers()
+        write_reports(names, arguments.runs, arguments.out, Console(), arguments.budget)
+    except UserError as error:
+        Console(stderr=True).print(Text(f"error: {error}"), soft_wrap=True)
+        return 2
+    return 0
+
+
+def _place(name: str) -> Path:
+    """A folder as the configs have it: from ``SR_RUNS``, ``SR_REPORT``, or here."""
+    return Path(os.environ.get(f"SR_{name.upper()}", name))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

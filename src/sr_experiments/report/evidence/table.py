@@ -1,0 +1,178 @@
+"""A paper's table in memory: published numbers, and ours where runs fill the same cell."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sr_experiments.core.errors import UserError
+from sr_experiments.report.evidence.cells import Cell, Cells, Source, fill, mean_cells
+from sr_experiments.report.evidence.groups import BICUBIC_RUNS, Group, budget_rank, holds, split
+from sr_experiments.report.evidence.records import Run
+from sr_experiments.report.paper.claims import BICUBIC
+from sr_experiments.report.paper.definition import Paper, PaperTable
+from sr_experiments.report.paper.strict import METRICS, Metric
+
+
+@dataclass(frozen=True)
+class Row:
+    """A data set at a scale, both sides by column.
+
+    ``images`` counts those of ours; it is None for an average and where we have no score.
+    """
+
+    scale: int
+    dataset: str
+    published: Mapping[str, Mapping[Metric, float]]
+    ours: Mapping[str, Cells]
+    bicubic: Cells
+    images: int | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one budget, network and recipe; ``notes`` say what was left out and why."""
+
+    paper: Paper
+    source: PaperTable
+    rows: Sequence[Row]
+    group: Group
+    notes: Sequence[str] = field(default_factory=list)
+
+    @property
+    def budget(self) -> str | None:
+        """The budget of our runs; None where there is no run."""
+        return self.group.members[0].budget if self.group.members else None
+
+
+def build_tables(paper: Paper, runs: Sequence[Run], budget: str | None = None) -> list[Table]:
+    """The tables of a paper: one for each budget, network and recipe, the largest first.
+
+    Args:
+        paper: the published side.
+        runs: finished runs; those that fit no column are left out.
+        budget: only this one.
+
+    Returns:
+        At least one table for each of the paper's; without a run it has published numbers only.
+
+    Raises:
+        UserError: no run of the paper has the budget asked for.
+    """
+    bicubic = [run for run in runs if holds(run, BICUBIC_RUNS)]
+    matched = [
+        {column.id: [run for run in runs if holds(run, column.where)] for column in source.columns}
+        for source in paper.tables
+    ]
+    if budget is not None:
+        members = [run for by_column in matched for found in by_column.values() for run in found]
+        there = sorted({run.budget for run in members}, key=budget_rank)
+        if budget not in there:
+            told = f"there are runs of {', '.join(there)}" if there else "there are no runs"
+            raise UserError(f"no run of {paper.name} has budget={budget}; {told}")
+        matched = [
+            {column: [r for r in found if r.budget == budget] for column, found in m.items()}
+            for m in matched
+        ]
+    tables: list[Table] = []
+    for source, by_column in zip(paper.tables, matched, strict=True):
+        for group in split(source, by_column) or [Group({}, {})]:
+            tables.append(_table(paper, source, group, bicubic))
+    return tables
+
+
+def _table(paper: Paper, source: PaperTable, group: Group, bicubic: Sequence[Run]) -> Table:
+    notes: list[str] = []
+    rows: list[Row] = []
+    for scale in sorted({*source.published, *(run.scale for run in group.members)}):
+        columns = {
+            column.id: Source(
+                column.weights, [r for r in group.runs.get(column.id, ()) if r.scale == scale]
+            )
+            for column in source.columns
+        }
+        reference = [run for run in bicubic if run.scale == scale]
+        rows += _rows(source, scale, columns, reference, notes)
+    return Table(paper, source, rows, group, list(dict.fromkeys(notes)))
+
+
+def _rows(
+    source: PaperTable,
+    scale: int,
+    columns: Mapping[str, Source],
+    reference: Sequence[Run],
+    notes: list[str],
+) -> list[Row]:
+    published = source.published.get(scale, {})
+    scored = {key.dataset for c in columns.values() for run in c.runs for key in run.scores}
+    rows: list[Row] = []
+    for name in [name for name in source.datasets if name in published or name in scored]:
+        row = _row(source, scale, name, columns, reference, notes)
+        size = source.datasets[name].images
+        if row.ours and size is not None and row.images != size:
+            notes.append(f"x{scale} {name}: ours are of {row.images} images, the set has {size}")
+        rows.append(row)
+    if source.average is not None and source.average.label in published:
+        rows.append(_average(source, scale, rows, notes))
+    rows += [
+        _row(source, scale, name, columns, reference, notes)
+        for name in sorted(scored - set(source.datasets))
+    ]
+    return rows
+
+
+def _row(
+    source: PaperTable,
+    scale: int,
+    name: str,
+    columns: Mapping[str, Source],
+    reference: Sequence[Run],
+    notes: list[str],
+) -> Row:
+    rules = source.protocols(name)
+    ours, images = fill(name, rules, columns, notes)
+    # Bicubic has no seed and no training: of several runs any will do that scored these images.
+    simple: Cells = {}
+    for run in sorted(reference, key=lambda run: run.ended):
+        cells, seen = fill(name, rules, {BICUBIC: Source("raw", [run])}, [], images)
+        if cells:
+            simple = {metric: Cell({0: cell.mean}) for metric, cell in cells[BICUBIC].items()}
+            images = seen
+    for column in source.columns:
+        mean = ours[column.id]["psnr"].mean if column.id in ours else None
+        if mean is not None and "psnr" in simple and mean < simple["psnr"].mean:
+            notes.append(f"x{scale} {name}: {column.label} is below bicubic")
+    return Row(
+        scale=scale,
+        dataset=name,
+        published=_published(source, scale, name),
+        ours=ours,
+        bicubic=simple,
+        images=len(images) or None,
+    )
+
+
+def _published(source: PaperTable, scale: int, name: str) -> dict[str, dict[Metric, float]]:
+    cells = source.published.get(scale, {}).get(name, {})
+    return {
+        column: {m: v for m, v in zip(METRICS, pair, strict=True) if v is not None}
+        for column, pair in cells.items()
+    }
+
+
+def _average(source: PaperTable, scale: int, rows: Sequence[Row], notes: list[str]) -> Row:
+    """The mean over the data sets; of ours only for variants and seeds that have them all."""
+    assert source.average is not None  # the caller's condition
+    label, over = source.average.label, source.average.over
+    parts = {row.dataset: row for row in rows}
+    without = [name for name in over if name not in parts or not parts[name].ours]
+    if 0 < len(without) < len(over):
+        notes.append(f"x{scale} {label}: not given for ours, without {', '.join(without)}")
+    chosen = [parts[name] for name in over if name in parts]
+    ours = {c.id: mean_cells([row.ours.get(c.id, {}) for row in chosen]) for c in source.columns}
+    whole = len(chosen) == len(over)
+    return Row(
+        scale=scale,
+        dataset=label,
+        published=_published(source, scale, label),
+        ours={column: cells for column, cells in ours.items() if cells and whole},
+        bicubic=mean_cells([row.bicubic for row in chosen]) if whole else {},
+    )

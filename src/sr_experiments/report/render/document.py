@@ -1,0 +1,61 @@
+"""A paper's report before its layout: tables, verdicts and what stands around them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sr_experiments.report.evidence.collect import Collection
+from sr_experiments.report.evidence.groups import BICUBIC_RUNS, holds
+from sr_experiments.report.evidence.records import Run
+from sr_experiments.report.evidence.table import Table, build_tables
+from sr_experiments.report.evidence.verdicts import Verdict, judge
+from sr_experiments.report.paper.definition import Paper
+
+
+@dataclass(frozen=True)
+class Document:
+    """All tables and verdicts of a paper, and the run folders that could not be read."""
+
+    paper: Paper
+    tables: Sequence[Table]
+    verdicts: Sequence[Verdict]
+    runs: Sequence[Run]
+    root: Path
+    skipped: Sequence[tuple[str, str]]
+
+    def run_names(self, table: Table) -> list[str]:
+        """Folders of the runs of a table, below the folder of runs."""
+        return sorted(_name(run.directory, self.root) for run in table.group.members)
+
+    @property
+    def used(self) -> list[Run]:
+        """The runs that stand in a table, each once."""
+        return list({r.identity: r for table in self.tables for r in table.group.members}.values())
+
+
+def document(
+    paper: Paper, collection: Collection, root: Path, budget: str | None = None
+) -> Document:
+    """Set the runs below ``root`` beside a paper; see :func:`build_tables` for ``budget``."""
+    runs = [
+        run
+        for run in collection.runs
+        if budget is None or run.budget == budget or holds(run, BICUBIC_RUNS)
+    ]
+    return Document(
+        paper=paper,
+        tables=build_tables(paper, collection.runs, budget),
+        verdicts=judge(paper, runs),
+        runs=runs,
+        root=root,
+        skipped=skipped_names(collection, root),
+    )
+
+
+def skipped_names(collection: Collection, root: Path) -> list[tuple[str, str]]:
+    """The folders that were left out, named below the folder of runs, with their reasons."""
+    return [(_name(directory, root), reason) for directory, reason in collection.skipped]
+
+
+def _name(directory: Path, root: Path) -> str:
+    return str(directory.relative_to(root)) if directory != root else str(directory)

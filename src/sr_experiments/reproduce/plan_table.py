@@ -1,0 +1,221 @@
+"""What papers come to, as tables: runs, networks, updates and time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from sr_experiments.core.console import duration
+from sr_experiments.core.errors import UserError
+from sr_experiments.models.complexity import HEIGHT, WIDTH
+from sr_experiments.reproduce.experiments import Stage
+from sr_experiments.reproduce.kinds import kind
+from sr_experiments.reproduce.step_time import Meter
+from sr_experiments.runs.plan import Plan
+
+_COLUMNS = (  # heading, width, whether a number
+    ("Network", 22, False),
+    ("Method", 18, False),
+    ("Done", 7, True),
+    ("Parameters", 10, True),
+    ("Mult-adds", 9, True),
+    ("Updates", 9, True),
+    ("ms/update", 13, True),
+    ("Time", 12, True),
+)
+_WIDTH = 116  # what they need; a log is as wide as that
+
+
+@dataclass(frozen=True)
+class PaperWork:
+    """The stages of one paper; ``refused`` says of a stage why there is nothing to plan."""
+
+    name: str
+    stages: Sequence[Stage]
+    refused: Mapping[str, str]
+
+    @property
+    def runs(self) -> dict[str, Plan]:
+        """Each run that it needs once."""
+        return {key: work for stage in self.stages for key, work in stage.runs.items()}
+
+    @property
+    def ahead(self) -> dict[str, Plan]:
+        """Of these, those to be computed."""
+        return {key: work for stage in self.stages for key, work in stage.ahead.items()}
+
+
+def show(
+    papers: Sequence[PaperWork], meter: Meter, budget: str, missing: Sequence[str], console: Console
+) -> None:
+    """Measure what is measured, and print it all.
+
+    Args:
+        papers: in the order in which they would be carried out.
+        meter: of the device.
+        budget: its word.
+        missing: which pictures are not there, one line each.
+        console: where to.
+    """
+    if not console.is_terminal:
+        console = Console(width=max(_WIDTH, console.width))
+    spoilt = _measure(papers, meter, console)
+    for paper in papers:
+        _paper(paper, meter, spoilt, console)
+    _all(papers, meter, spoilt, budget, console)
+    for reason in dict.fromkeys(spoilt.values()):
+        console.print(Text(f"Not in these figures: {reason}"), soft_wrap=True)
+    for reason in missing:
+        text = f"Without these pictures it is not known what is done: {reason}"
+        console.print(Text(text), soft_wrap=True)
+
+
+def _measure(papers: Sequence[PaperWork], meter: Meter, console: Console) -> dict[str, str]:
+    """Every kind of run that is ahead; returns why some kinds cannot be."""
+    ahead = {key: work for paper in papers for key, work in paper.ahead.items()}
+    kinds = {kind(work): work for work in ahead.values()}
+    kinds = {kind(w): w for paper in papers for w in paper.runs.values()} | kinds
+    pending = {kind(work) for work in ahead.values()}
+    spoilt: dict[str, str] = {}
+    columns = (TextColumn("measuring {task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=len(kinds))
+        for key, work in kinds.items():
+            progress.update(bar, description=f"{_word(work)} x{work.config['scale']}")
+            try:
+                meter.facts(work)
+                if key in pending:
+                    meter.cost(work)
+            except UserError as error:
+                spoilt[key] = str(error).splitlines()[0]
+            progress.advance(bar)
+    return spoilt
+
+
+def _paper(paper: PaperWork, meter: Meter, spoilt: Mapping[str, str], console: Console) -> None:
+    console.print(Text(f"\n{paper.name}", style="bold"))
+    for name, reason in paper.refused.items():
+        console.print(Text(f"{name}: {reason}"), soft_wrap=True)
+    counted: set[str] = set()
+    for stage in paper.stages:
+        own = {key: work for key, work in stage.runs.items() if key not in counted}
+        shared = len(stage.runs) - len(own)
+        counted |= own.keys()
+        jobs = len(stage.jobs) + len(stage.refused)
+        done = sum(job.done for job in stage.jobs)
+        text = f"{stage.name}: {jobs} jobs ({done} done), {len(stage.runs)} runs with their parents"
+        text += f", {shared} of an earlier stage" if shared else ""
+        console.print(Text(text), soft_wrap=True)
+        for reason in stage.refused:
+            console.print(Text(f"  refused: {reason}"), soft_wrap=True)
+        console.print(_table(own, stage.ahead, meter, spoilt))
+
+
+def _table(
+    runs: Mapping[str, Plan], ahead: Mapping[str, Plan], meter: Meter, spoilt: Mapping[str, str]
+) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, padding=(0, 1))
+    for heading, width, number in _COLUMNS:
+        justify = "right" if number else "left"
+        table.add_column(heading, min_width=width, no_wrap=True, justify=justify)  # type: ignore[arg-type]
+    groups: dict[tuple[str, str, str], list[Plan]] = {}
+    for work in runs.values():
+        name, parameters = _word(work), "-"
+        if kind(work) not in spoilt:
+            facts = meter.facts(work)
+            name, parameters = facts.name, f"{facts.parameters:,}"
+        key = (f"{name} x{work.config['scale']}", _method(work), parameters)
+        groups.setdefault(key, []).append(work)
+    for (name, method, parameters), works in groups.items():
+        # Runs that were finished before are not measured again.
+        waiting = [w for w in works if w.identity in ahead and kind(w) not in spoilt]
+        known = [meter.facts(w) for w in works if kind(w) not in spoilt]
+        updates = [meter.cost(w).update for w in waiting]
+        table.add_row(
+            name,
+            method,
+            f"{sum(work.done for work in works)} of {len(works)}",
+            parameters,
+            _span([facts.multiply_adds / 1e9 for facts in known], "{:,.0f} G"),
+            _span([_updates(work) for work in works if work.trained], "{:,.0f}"),
+            _span([1000 * one for one in updates if one is not None], "{:,.0f}"),
+            duration(sum(meter.seconds(work) for work in waiting)),
+        )
+    return table
+
+
+def _all(
+    papers: Sequence[PaperWork],
+    meter: Meter,
+    spoilt: Mapping[str, str],
+    budget: str,
+    console: Console,
+) -> None:
+    table = Table("Paper", box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    for heading in ("Stages", "Jobs", "Runs", "Done", "Updates ahead", "Time"):
+        table.add_column(heading, justify="right")
+    for paper in papers:
+        jobs = sum(len(stage.jobs) + len(stage.refused) for stage in paper.stages)
+        stages = len(paper.stages) + len(paper.refused)
+        table.add_row(paper.name, str(stages), str(jobs), *_sums([paper], meter, spoilt))
+    if len(papers) > 1:
+        table.add_section()
+        jobs = sum(len(s.jobs) + len(s.refused) for paper in papers for s in paper.stages)
+        stages = sum(len(paper.stages) + len(paper.refused) for paper in papers)
+        table.add_row("together", str(stages), str(jobs), *_sums(papers, meter, spoilt))
+    console.print()
+    console.print(table)
+    seconds = sum(meter.seconds(work) for work in _waiting(papers, spoilt))
+    which = f"These {len(papers)} papers" if len(papers) > 1 else f"The paper {papers[0].name}"
+    text = (
+        f"{which} at budget={budget}: {duration(seconds)} on {meter.name}, one run after another. "
+        "A run that several need is counted once. Mult-adds are those of one picture enlarged to "
+        f"{WIDTH}x{HEIGHT}. Times are scaled from a few steps measured on this machine just now."
+    )
+    console.print(Text(text))
+
+
+def _sums(
+    papers: Iterable[PaperWork], meter: Meter, spoilt: Mapping[str, str]
+) -> tuple[str, str, str, str]:
+    papers = list(papers)
+    runs = {key: work for paper in papers for key, work in paper.runs.items()}
+    waiting = _waiting(papers, spoilt)
+    return (
+        str(len(runs)),
+        str(sum(work.done for work in runs.values())),
+        f"{sum(_updates(work) for work in waiting):,}",
+        duration(sum(meter.seconds(work) for work in waiting)),
+    )
+
+
+def _waiting(papers: Iterable[PaperWork], spoilt: Mapping[str, str]) -> list[Plan]:
+    ahead = {key: work for paper in papers for key, work in paper.ahead.items()}
+    return [work for work in ahead.values() if kind(work) not in spoilt]
+
+
+def _word(work: Plan) -> str:
+    return str(work.config["words"].get("model", "model"))
+
+
+def _method(work: Plan) -> str:
+    words = work.config["words"]
+    if not work.trained:
+        return "none"
+    usual = {"method": "supervised", "convolution": "plain", "averaging": "none"}
+    return ", ".join(words[k] for k, word in usual.items() if words[k] != word) or "supervised"
+
+
+def _updates(work: Plan) -> int:
+    training = work.config["training"]
+    return int(training["epochs"] * training["updates_per_epoch"]) if work.trained else 0
+
+
+def _span(values: Sequence[float], form: str) -> str:
+    """One text for all values, ``low-high`` where they differ in it, ``-`` for none."""
+    texts = dict.fromkeys(form.format(value) for value in sorted(values))
+    return "-".join([next(iter(texts)), next(reversed(texts))][: len(texts)]) if texts else "-"

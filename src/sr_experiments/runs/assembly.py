@@ -1,0 +1,190 @@
+"""A run's parts, made from its plan: network, training module, averaging, data, teacher."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from sr_experiments.config import instantiate
+from sr_experiments.core.errors import UserError
+from sr_experiments.data.datamodule import SuperResolutionData
+from sr_experiments.data.store import open_made
+from sr_experiments.models.foreign_weights import load_foreign
+from sr_experiments.models.network import Network, upscale
+from sr_experiments.models.transfer import Transfer, transfer
+from sr_experiments.runs.plan import further_scales
+from sr_experiments.training.callbacks.averaging import WeightAveraging
+from sr_experiments.training.checkpoints import load_weights
+from sr_experiments.training.distillation.distilled import Distilled
+from sr_experiments.training.module import Scored, Supervised
+
+if TYPE_CHECKING:
+    from sr_experiments.runs.plan import Plan
+
+
+def network_of(node: Mapping[str, Any], key: str) -> Network:
+    """Build a network from its part of a config.
+
+    Raises:
+        UserError: it cannot be built, or is something else.
+    """
+    network = instantiate.build(node, key)
+    if not isinstance(network, Network):
+        raise UserError(f"{key}._target_: {type(network).__name__} is not a Network of the suite")
+    return network
+
+
+def build_network(plan: "Plan") -> tuple[Network, Transfer | None]:
+    """The run's network with the weights it begins with, and whose those are."""
+    network = network_of(plan.config["model"], "model")
+    if plan.trained and network.parameter_count == 0:
+        word = plan.config["words"].get("model", type(network).__name__)
+        raise UserError(f"model={word} has nothing to train: say method=none")
+    if plan.trained and further_scales(plan.config) and not network.any_scale:
+        raise UserError(
+            f"training.scales={plan.config['training']['scales']}: {type(network).__name__} has "
+            f"weights of its own for x{network.scale}; one of the networks on enlarged luma, such "
+            "as model=vdsr, can learn several"
+        )
+    if plan.trained:
+        instantiate.build(plan.config["init"], "init")(network)
+    if plan.weights is not None:
+        load_foreign(plan.config["weights"], network)
+    if plan.start is None:
+        return network, None
+    state, _ = load_weights(plan.start.directory.weights)
+    return network, transfer(network, state)
+
+
+def build_module(plan: "Plan", network: Network) -> Scored:
+    """The LightningModule that trains the network, or only scores it."""
+    config = plan.config
+    if not plan.trained:
+        return Scored(network, config["model"])
+    training = config["training"]
+    module = module_of(
+        config,
+        network,
+        _rebuilt(plan.teacher) if plan.teacher is not None else None,
+        network_config=config["model"],
+        schedule=instantiate.build(config["scheduler"], "scheduler"),
+        updates=training["epochs"] * training["updates_per_epoch"],
+        recipe_epochs=training["recipe_epochs"],
+    )
+    if config["start_optimizer"] and plan.start is not None:
+        module.moments = _moments(plan.start)
+    return module
+
+
+def module_of(
+    config: Mapping[str, Any], network: Network, teacher: Network | None, **given: Any
+) -> Supervised:
+    """Build what trains a network.
+
+    Args:
+        config: of the run; its method and its optimiser are used.
+        network: that is trained.
+        teacher: to learn from, where the method has a place for one.
+        given: what else the method is to know.
+
+    Raises:
+        UserError: it cannot be built, or is something else.
+    """
+    method = {key: value for key, value in config["method"].items() if key != "teacher"}
+    if teacher is not None:
+        given["teacher"] = teacher
+    optimizer = instantiate.build(config["optimizer"], "optimizer")
+    module = instantiate.build(method, "method")(network=network, optimizer=optimizer, **given)
+    if not isinstance(module, Supervised):
+        raise UserError(f"method._target_: {type(module).__name__} is no training method")
+    return module
+
+
+def _rebuilt(plan: "Plan") -> Network:
+    """A finished run's network, from what it saved alone."""
+    state, config = load_weights(plan.directory.weights)
+    network = instantiate.build_network(config, "teacher")
+    network.load_state_dict(state)
+    return network
+
+
+def _moments(plan: "Plan") -> Mapping[int, Mapping[str, Any]]:
+    state = torch.load(plan.directory.checkpoint, map_location="cpu", weights_only=True)
+    moments: Mapping[int, Mapping[str, Any]] = state["optimizer_states"][0]["state"]
+    return moments
+
+
+def build_averaging(plan: "Plan") -> WeightAveraging | None:
+    """What averages the weights, if the run asks for it."""
+    config = plan.config
+    if not plan.trained or not (config["averaging"] or {}).get("_target_"):
+        return None
+    training = config["training"]
+    try:
+        made = instantiate.build(config["averaging"], "averaging")(
+            updates=training["epochs"] * training["updates_per_epoch"],
+            recipe_epochs=training["recipe_epochs"],
+        )
+    except ValueError as error:
+        raise UserError(f"averaging: {error}") from error
+    if not isinstance(made, WeightAveraging):
+        raise UserError(f"averaging._target_: {type(made).__name__} averages no weights")
+    return made
+
+
+def prepare_teacher(plan: "Plan", module: Scored, data: SuperResolutionData) -> None:
+    """With a cached teacher, open its pictures of all training pictures, or make them."""
+    pairs, teacher = data.train_pairs, plan.teacher
+    if not isinstance(module, Distilled) or not module.cached or not pairs or teacher is None:
+        return
+    if data.also:
+        raise UserError(
+            f"method.cached=true, training.scales={plan.config['training']['scales']}: a teacher's "
+            "pictures are kept for one scale"
+        )
+    device = "cuda" if torch.cuda.is_available() and _may_use_gpu(plan) else "cpu"
+    network = module.teacher.to(device)
+
+    def make(lr: Tensor) -> Tensor:
+        return upscale(network, lr[None].to(device))[0]
+
+    kept = plan.config["data"]["border"], data.small, data.patch_size, data.scale
+    data.guides = open_made(
+        pairs,
+        f"{teacher.identity}/{plan.images['train'].fingerprint}/{kept}",
+        data.cache,
+        make,
+        doing=f"{teacher.title} on {pairs.name}",
+        progress=data.progress,
+    )
+
+
+def _may_use_gpu(plan: "Plan") -> bool:
+    return plan.config["trainer"]["accelerator"] in ("auto", "gpu", "cuda")
+
+
+def build_data(plan: "Plan", progress: bool) -> SuperResolutionData:
+    """The run's pictures, not yet opened."""
+    config, training = plan.config, plan.config["training"]
+    pictures = plan.images
+    return SuperResolutionData(
+        pictures.get("train"),
+        pictures.get("val"),
+        [p for role, p in pictures.items() if role.startswith("benchmark/")],
+        scale=config["scale"],
+        cache=Path(config["paths"]["cache"]),
+        batch_size=training["batch_size"],
+        patch_size=training["patch_size"],
+        updates_per_epoch=training["updates_per_epoch"],
+        accumulate=training["accumulate"],
+        seed=config["seed"],
+        border=config["data"]["border"],
+        small=config["data"]["small"],
+        progress=progress,
+        may_move=config["trainer"]["images"] == "auto",
+        also={scale: pictures[f"train/x{scale}"] for scale in further_scales(config)}
+        if plan.trained
+        else {},
+    )

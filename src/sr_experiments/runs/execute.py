@@ -1,0 +1,344 @@
+"""The part of a run that computes: network, data, training, scoring, results."""
+
+import logging
+import platform
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning import Callback, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+from rich.console import Console
+
+from sr_experiments.config import instantiate
+from sr_experiments.core.errors import UserError
+from sr_experiments.data.datamodule import SuperResolutionData
+from sr_experiments.models.complexity import multiply_adds
+from sr_experiments.models.network import Network
+from sr_experiments.models.transfer import Transfer
+from sr_experiments.runs.assembly import (
+    build_averaging,
+    build_data,
+    build_module,
+    build_network,
+    prepare_teacher,
+)
+from sr_experiments.runs.identity import flat, relevant
+from sr_experiments.runs.processes import Team, rank, started_outside
+from sr_experiments.training.callbacks.averaging import WeightAveraging
+from sr_experiments.training.callbacks.clipping import AdjustableClipping
+from sr_experiments.training.callbacks.guards import (
+    FiniteLoss,
+    History,
+    LastCheckpoint,
+    SeedPerBatch,
+    WorldSize,
+)
+from sr_experiments.training.callbacks.images import Samples, SaveImages
+from sr_experiments.training.callbacks.progress import TrainingProgress
+from sr_experiments.training.checkpoints import AtomicCheckpointIO, save_weights
+from sr_experiments.training.module import Scored, Supervised
+
+if TYPE_CHECKING:
+    from sr_experiments.runs.plan import Plan
+
+
+def execute(plan: "Plan", console: Console) -> None:
+    """Train (or go on training) and score a run, and write its results.
+
+    Nothing is written into the run's directory before the network is built and all pictures are
+    read.
+
+    Raises:
+        UserError: a mistake in the config, damaged pictures, or a training that failed.
+    """
+    config, directory = plan.config, plan.directory
+    _quiet()
+    torch.manual_seed(config["seed"])
+    network, begun = build_network(plan)
+    module = build_module(plan, network)
+    averaging = build_averaging(plan)
+    data = build_data(plan, progress=rank() == 0 and _wants_bar(config, console))
+    data.prepare_data()
+    data.setup()
+    prepare_teacher(plan, module, data)
+    resumes = directory.checkpoint.exists()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if isinstance(module, Supervised) and (mode := config["trainer"]["compile"]):
+        module.compile_steps(mode)
+    _say(plan, network, begun, console, resumes)
+    logger = _logger(plan)
+    failed = True
+    try:
+        with Team(plan) as team:
+            trainer = _trainer(plan, averaging, console, [logger] if logger else [])
+            if trainer.is_global_zero:
+                directory.begin(config)
+            if threads := team.gather(trainer.num_devices):
+                torch.set_num_threads(threads)
+            began, first = time.monotonic(), _updates_done(directory.checkpoint) if resumes else 0
+            if plan.trained and config["training"]["epochs"] > 0:
+                trainer.fit(
+                    module,
+                    datamodule=data,
+                    ckpt_path=str(directory.checkpoint) if resumes else None,
+                    weights_only=True,
+                )
+            seconds, updates = time.monotonic() - began, trainer.global_step
+            trainer.test(module, datamodule=data, verbose=False)
+        if trainer.is_global_zero:
+            if plan.trained or plan.weights:
+                for weights, variant in module.variants().items():
+                    path = directory.weights_of(weights)
+                    save_weights(path, variant.state_dict(), config["model"])
+            directory.write_scores(_score_rows(module, data))
+            timing = {"seconds": seconds, "updates_timed": updates - first}
+            directory.write_result(_result(plan, network, module, data, updates, timing))
+            directory.end("finished")
+            _show(plan, module, console)
+        failed = False
+    finally:
+        if logger is not None:
+            logger.close(failed)
+
+
+def _trainer(
+    plan: "Plan", averaging: WeightAveraging | None, console: Console, loggers: list[Any]
+) -> Trainer:
+    config, directory = plan.config, plan.directory
+    where, training = config["trainer"], config["training"]
+    callbacks: list[Callback] = []
+    if config["clipping"]["algorithm"] == "adjustable":
+        callbacks.append(AdjustableClipping(config["clipping"]["value"]))
+    if plan.trained:
+        updates = training["epochs"] * training["updates_per_epoch"]
+        callbacks += [averaging] if averaging else []  # before what saves and what logs
+        kinds = ("raw", "averaged") if averaging else ("raw",)
+        callbacks += [History(directory.history, kinds), FiniteLoss(), SeedPerBatch(config["seed"])]
+        callbacks += [Samples(directory.path / "samples")]
+        if where["progress"] != "none":
+            bar = _wants_bar(config, console)
+            callbacks.append(TrainingProgress(plan.title, updates, console, bar))
+        callbacks.append(LastCheckpoint(directory.checkpoint, training["checkpoint_every"]))
+    if config["benchmarks"]["save_images"]:
+        # Once a sweep is enough: what its runs are compared with keeps the ground truth.
+        callbacks.append(SaveImages(directory.path / "images", truth=not plan.trained))
+    # Outside SLURM and torchrun the suite starts the processes itself, in an allocation of one task
+    # as well, where Lightning would train alone without a word.
+    plugins: list[Any] = [
+        AtomicCheckpointIO(),
+        *([] if started_outside() else [LightningEnvironment()]),
+    ]
+    strategy: str | Strategy = "auto"
+    if where["strategy"] != "auto" or str(where["devices"]) != "1":
+        # Buffers of these networks are the same in all processes by themselves. Broadcasting them
+        # in every forward pass would wait for ever where processes have different numbers of
+        # pictures to score.
+        unused = where["strategy"].endswith("_true")
+        strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=unused)
+    asked = {
+        "accelerator": where["accelerator"],
+        "devices": where["devices"],
+        "num_nodes": where["num_nodes"],
+        "precision": where["precision"],
+        "strategy": strategy,
+        "plugins": plugins,
+    }
+    try:
+        trainer = _lightning_trainer(plan, callbacks, loggers, asked)
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"trainer.accelerator={where['accelerator']}, devices={where['devices']}, "
+            f"strategy={where['strategy']}, precision={where['precision']}: "
+            f"{' '.join(str(error).split())}"
+        ) from error
+    share = training["batch_size"] % trainer.world_size
+    if plan.trained and share:
+        raise UserError(
+            f"training.batch_size={training['batch_size']}: not a multiple of the "
+            f"{trainer.world_size} processes that trainer.devices asks for"
+        )
+    trainer.callbacks.append(WorldSize(trainer.num_devices, where["num_nodes"]))  # type: ignore[attr-defined]
+    return trainer
+
+
+def _lightning_trainer(
+    plan: "Plan", callbacks: list[Callback], loggers: list[Any], asked: Mapping[str, Any]
+) -> Trainer:
+    config, directory = plan.config, plan.directory
+    where, training, clipping = config["trainer"], config["training"], config["clipping"]
+    if clipping["algorithm"] == "adjustable":  # by a callback, as Lightning has it not
+        clipping = {"algorithm": None, "value": None}
+    return Trainer(
+        **asked,
+        deterministic="warn" if where["deterministic"] else None,
+        max_epochs=training["epochs"],
+        accumulate_grad_batches=training["accumulate"],
+        gradient_clip_val=clipping["value"],
+        gradient_clip_algorithm=clipping["algorithm"],
+        check_val_every_n_epoch=training["validate_every"],
+        callbacks=callbacks,
+        logger=loggers,
+        default_root_dir=directory.path,
+        use_distributed_sampler=False,  # the data module shares out by itself, without padding
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=plan.trained,
+        num_sanity_val_steps=0,
+    )
+
+
+def _logger(plan: "Plan") -> Any:
+    config = plan.config
+    if not (config["logger"] or {}).get("_target_") or not plan.trained or rank() > 0:
+        return None
+    return instantiate.build(config["logger"], "logger")(
+        directory=plan.directory.path,
+        identity=plan.identity,
+        name=plan.title,
+        group=config["name"],
+        config={k: v for k, v in config.items() if k not in ("paths", "overrides")},
+    )
+
+
+def _updates_done(checkpoint: Path) -> int:
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    return int(state["global_step"])
+
+
+def _score_rows(
+    module: Scored, data: SuperResolutionData
+) -> Iterator[tuple[str, str, str, str, float, float | None]]:
+    names = {pairs.name: pairs.hr.names for pairs in data.benchmarks}
+    for dataset, entry in module.tables.items():
+        for weights, table in entry.items():
+            for index, image in enumerate(names[dataset]):
+                for protocol, (psnr, ssim) in table.items():
+                    last = None if ssim is None else ssim[index].item()
+                    yield dataset, image, weights, protocol, psnr[index].item(), last
+
+
+def _result(
+    plan: "Plan",
+    network: Network,
+    module: Scored,
+    data: SuperResolutionData,
+    updates: int,
+    timing: Mapping[str, float],
+) -> dict[str, Any]:
+    config = plan.config
+    counts = {pairs.name: len(pairs) for pairs in data.benchmarks}
+    training = config["training"]
+    trained = None
+    if plan.trained and data.train_pairs is not None:
+        trained = {
+            "data": data.train_pairs.name,
+            "images": len(data.train_pairs),
+            "updates": updates,
+            "batch_size": training["batch_size"],
+            "patch_size": training["patch_size"],
+            "precision": config["trainer"]["precision"],
+            **timing,
+            "start": plan.start.directory.path.name if plan.start else None,
+            "teacher": plan.teacher.directory.path.name if plan.teacher else None,
+        }
+    return {
+        "identity": plan.identity,
+        "experiment": config["name"],
+        "words": config["words"],
+        "settings": flat(relevant(config)) | ({"weights": plan.weights} if plan.weights else {}),
+        "scale": config["scale"],
+        "seed": config["seed"],
+        "network": {
+            "name": type(network).__name__,
+            "size": network.size,
+            "parameters": network.parameter_count,
+            "multiply_adds": multiply_adds(network),
+        },
+        "training": trained,
+        "means": {
+            dataset: {
+                weights: {
+                    protocol: {"psnr": s.psnr, "ssim": s.ssim, "images": counts[dataset]}
+                    for protocol, s in scores.items()
+                }
+                for weights, scores in entry.items()
+            }
+            for dataset, entry in module.means.items()
+        },
+        "device": _device_name(module),
+        "versions": {
+            "python": platform.python_version(),
+            **{p: version(p) for p in ("sr_experiments", "torch", "lightning", "hydra-core")},
+        },
+    }
+
+
+def _device_name(module: Scored) -> str:
+    if module.device.type == "cuda":
+        return torch.cuda.get_device_name(module.device)
+    return f"cpu ({torch.get_num_threads()} threads)"
+
+
+def _say(
+    plan: "Plan", network: Network, begun: Transfer | None, console: Console, resumes: bool
+) -> None:
+    training = plan.config["training"]
+    text = f"[bold]{plan.title}[/]  {type(network).__name__}"
+    text += f" {network.size}," if network.size else ""
+    text += f" {network.parameter_count:,} parameters"
+    if plan.trained:
+        updates = training["epochs"] * training["updates_per_epoch"]
+        text += f", {updates:,} updates on {plan.images['train'].name}"
+        text += ", going on from its last checkpoint" if resumes else ""
+    console.print(text, highlight=False, soft_wrap=True)
+    if plan.weights is not None and not resumes:
+        text = f"  weights of {plan.config['weights']} (SHA-256 {plan.weights[:12]})"
+        console.print(text, highlight=False, soft_wrap=True)
+    if plan.teacher is not None:
+        text = f"  learns from {plan.teacher.title}"
+        console.print(text, highlight=False, soft_wrap=True)
+    if begun is not None and plan.start is not None and not resumes:
+        text = f"  begins with {plan.start.title}: {begun}"
+        console.print(text, highlight=False, soft_wrap=True)
+
+
+def _show(plan: "Plan", module: Scored, console: Console) -> None:
+    reference: dict[str, Any] = {}
+    if plan.reference is not None:
+        reference = plan.reference.directory.result()["means"]
+    for dataset, entry in module.means.items():
+        for weights, scores in entry.items():
+            score = scores["y"]
+            text = f"  {dataset}  {score.psnr:.3f} dB  SSIM {score.ssim:.4f}  (protocol y"
+            text += f", {weights} weights)" if weights != "raw" else ")"
+            if dataset in reference:
+                gain = score.psnr - reference[dataset]["raw"]["y"]["psnr"]
+                name = plan.reference.title if plan.reference else ""
+                text += f"  {gain:+.3f} dB against {name}"
+            console.print(text, highlight=False, soft_wrap=True)
+
+
+def _wants_bar(config: Mapping[str, Any], console: Console) -> bool:
+    wish = config["trainer"]["progress"]
+    return wish == "bar" or (wish == "auto" and console.is_terminal)
+
+
+def _quiet() -> None:
+    """Keep libraries' advice out of the output; their errors stay."""
+    for name in ("lightning.pytorch", "lightning.fabric", "wandb"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    ignore = partial(warnings.filterwarnings, "ignore")
+    ignore(module="lightning.*")
+    ignore(module="torchmetrics.*")  # a process without a picture of a small set
+    ignore(message=".*lr_scheduler.step.*")
+
+
+__all__ = ["execute"]

@@ -1,0 +1,22 @@
+"""A helper process of a distributed run, started by its leader: ``helper TASK_FILE``."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+from sr_experiments.runs.processes import Task, help_leader
+from sr_experiments.runs.run import assist
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Compute the task in the file that the leader wrote."""
+    file = Path((sys.argv[1:] if argv is None else argv)[0])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the leader's to answer
+    # A helper that has told its failure ends in peace: the leader reports it.
+    help_leader(Task(**json.loads(file.read_text())), file.parent, assist)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

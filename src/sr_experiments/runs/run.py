@@ -1,0 +1,113 @@
+"""One run from its config to its scores: found, skipped, resumed or computed.
+
+Nothing here imports torch until something has to be computed.
+"""
+
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from sr_experiments.config.schema import compose
+from sr_experiments.core.errors import UserError
+from sr_experiments.runs import processes
+from sr_experiments.runs.directory import Lock, RunDirectory
+from sr_experiments.runs.plan import Plan, plan
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: ``finished``, or ``skipped`` because it already was."""
+
+    state: str
+    directory: Path
+    seconds: float
+
+
+def run(cfg: DictConfig, console: Console | None = None) -> Outcome:
+    """Carry out a run, its parents first.
+
+    A finished run is skipped, an interrupted one goes on where its last checkpoint stands. Other
+    processes that ask for the same run wait for it.
+
+    Args:
+        cfg: from :func:`sr_experiments.config.schema.compose`.
+        console: where progress is shown.
+
+    Raises:
+        UserError: a mistake in the config, missing data, or a training that failed.
+    """
+    if processes.rank() > 0:  # the first process keeps the books and says what to compute
+        runs = Path(str(cfg.paths.runs))
+        processes.assist(runs, assist)
+        return Outcome("finished", runs, 0.0)
+    try:
+        return _carry_out(plan(cfg), console or Console())
+    finally:
+        processes.dismiss(Path(str(cfg.paths.runs)))
+
+
+def assist(task: processes.Task) -> None:
+    """Compute a run as a helper process of a distributed one; nothing is shown or kept.
+
+    Raises:
+        RuntimeError: this process understands the run in another way than its leader.
+    """
+    mine = plan(compose(task.overrides))
+    if mine.identity != task.identity:
+        raise RuntimeError(f"{mine.title}: this process finds other pictures or another config")
+    _execute(mine, Console(quiet=True))
+
+
+def _carry_out(plan: Plan, console: Console) -> Outcome:
+    if plan.directory.is_finished():
+        return Outcome("skipped", plan.directory.path, 0.0)
+    for parent in (plan.reference, plan.start, plan.teacher):
+        if parent is not None:
+            _carry_out(parent, console)
+
+    def waiting() -> None:
+        console.print(f"{plan.title}: another process computes this run; waiting for it")
+
+    with Lock(plan.runs, plan.identity, waiting):
+        if plan.directory.is_finished():
+            return Outcome("skipped", plan.directory.path, 0.0)
+        return _guarded(plan, console)
+
+
+def _guarded(plan: Plan, console: Console) -> Outcome:
+    """Execute; whatever happens is written into the run's directory, if it has come to be."""
+    directory = plan.directory
+    try:
+        return _execute(plan, console)
+    except UserError as error:
+        _close(directory, "failed", str(error))
+        raise
+    except (KeyboardInterrupt, SystemExit):
+        _close(directory, "interrupted", None)
+        raise
+    except Exception as error:
+        line = f"{type(error).__name__}: {error}".splitlines()[0]
+        _close(directory, "failed", line, traceback.format_exc())
+        raise
+
+
+def _close(directory: RunDirectory, state: Any, error: str | None, details: str = "") -> None:
+    if directory.status().get("state") != "running":
+        return  # it failed before it began: nothing was written, and nothing is
+    try:
+        directory.end(state, error, details)
+    except UserError:
+        return  # the disk is full: the failure itself is told by the caller
+
+
+def _execute(plan: Plan, console: Console) -> Outcome:
+    from sr_experiments.runs.execute import execute  # imports torch and Lightning
+
+    began = time.monotonic()
+    execute(plan, console)
+    return Outcome("finished", plan.directory.path, time.monotonic() - began)

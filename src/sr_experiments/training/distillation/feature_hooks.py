@@ -1,0 +1,99 @@
+"""Features read off a network while it computes, without a change to it."""
+
+import difflib
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from sr_experiments.core.errors import UserError
+from sr_experiments.models.network import Network
+
+
+class FeatureHooks:
+    """Keeps what named layers put out.
+
+    Each output is cloned, so that an activation or an addition in place behind the layer does not
+    reach it; the clone hands its gradient on to the layer. A deep copy of the network, as an
+    averaged one is, leaves no features here.
+
+    Args:
+        network: whose layers are listened to.
+        names: of the layers, as ``network.named_modules()`` tells them.
+        only_training: pay no heed to a network in eval mode. For a student, whose whole validation
+            pictures would otherwise leave their features in memory until the next batch.
+
+    Raises:
+        UserError: the network has no layer of that name.
+    """
+
+    def __init__(
+        self, network: nn.Module, names: Sequence[str], only_training: bool = False
+    ) -> None:
+        layers = {name: layer for name, layer in network.named_modules() if name}
+        for name in names:
+            if name not in layers:
+                near = difflib.get_close_matches(name, list(layers), n=3)
+                hint = f"; did you mean {' or '.join(near)}?" if near else ""
+                raise UserError(f"taps: {type(network).__name__} has no layer {name!r}{hint}")
+        self.names = tuple(names)
+        self._network, self._only_training = network, only_training
+        self._features: dict[str, Tensor] = {}
+        self._handles = [
+            layers[name].register_forward_hook(self._hook(name, layers[name]))
+            for name in dict.fromkeys(names)
+        ]
+
+    def take(self) -> tuple[Tensor, ...]:
+        """The features of the last forward, in the order of the names; they are forgotten here.
+
+        Raises:
+            RuntimeError: a layer has put out nothing since the last call.
+        """
+        idle = [name for name in self.names if name not in self._features]
+        if idle:
+            raise RuntimeError(f"taps: no forward has come through {', '.join(idle)}")
+        features = tuple(self._features[name] for name in self.names)
+        self._features.clear()
+        return features
+
+    def remove(self) -> None:
+        """Listen no more, and forget what was heard."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._features.clear()
+
+    def _hook(self, name: str, layer: nn.Module) -> Callable[..., None]:
+        # A closure and not a method: copy.deepcopy hands functions on as they are, whereas it
+        # would copy this object, and the features of a graph cannot be copied.
+        def keep(module: nn.Module, inputs: object, output: object) -> None:
+            if module is not layer or (self._only_training and not self._network.training):
+                return
+            if not isinstance(output, Tensor):
+                raise UserError(f"taps: layer {name!r} puts out no tensor; name another layer")
+            self._features[name] = output.clone()
+
+        return keep
+
+
+def thirds(network: Network, count: int = 3) -> tuple[str, ...]:
+    """Names of the layers behind equal parts of a network: 1 / count, 2 / count, ... and all.
+
+    The part behind which a tap sits is rounded down to whole stages, as FAKD's public code does:
+    of EDSR's 16 blocks, 5, 10 and 16.
+
+    Args:
+        network: to be tapped.
+        count: of the taps.
+
+    Raises:
+        UserError: the network has fewer stages.
+    """
+    stages = network.stages
+    if not 1 <= count <= len(stages):
+        described = f"{type(network).__name__} {network.size}".rstrip()
+        raise UserError(
+            f"taps={count}: {described} has {len(stages)} stages to tap; "
+            "choose at least 1 tap, at most one a stage, or a method that needs no features"
+        )
+    return tuple(stages[len(stages) * k // count - 1] for k in range(1, count + 1))

@@ -1,0 +1,83 @@
+"""From one file to another."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sr_experiments.imaging.colour import LUMA_OFFSET, LUMA_WEIGHTS, luma
+from sr_experiments.imaging.resize import imresize
+from sr_experiments.upscale.image_file import Frame, Picture, read_picture, write_picture
+from sr_experiments.upscale.upscaler import Progress, Upscaler
+
+
+def enlarge_file(
+    source: Path,
+    target: Path,
+    upscaler: Upscaler,
+    *,
+    max_pixels: int | None = None,
+    progress: Progress = lambda pixels: None,
+) -> list[str]:
+    """Read a picture, enlarge it and write it.
+
+    Returns:
+        What was not taken over, in words.
+
+    Raises:
+        UserError: the picture cannot be read, enlarged or written.
+    """
+    picture = read_picture(source, max_pixels)
+    frames = _all(picture.frames, upscaler, progress)
+    return write_picture(target, Picture(frames, picture.metadata, picture.notes))
+
+
+def _all(frames: list[Frame], upscaler: Upscaler, progress: Progress) -> list[Frame]:
+    colour = [f.colour for f in frames if f.colour.dtype == np.uint8 and f.colour.shape[2] == 3]
+    if not len(frames) == len(colour) > 1:
+        return [enlarge(frame, upscaler, progress) for frame in frames]
+    # An animation's frames may be enlarged several at a time.
+    large = upscaler.frames(torch.from_numpy(np.stack(colour)).permute(0, 3, 1, 2), progress)
+    made = large.permute(0, 2, 3, 1).contiguous().numpy()
+    return [
+        Frame(rgb, _alpha(frame, upscaler), frame.duration, frame.disposal)
+        for rgb, frame in zip(made, frames, strict=True)
+    ]
+
+
+def enlarge(frame: Frame, upscaler: Upscaler, progress: Progress = lambda pixels: None) -> Frame:
+    """Enlarge colour by the network and alpha by MATLAB's bicubic.
+
+    8-bit colour is what :meth:`Upscaler.frames` gives. 16-bit values are scaled, not cut, to the
+    network's range. Grey stays grey: the luma of the result.
+    """
+    deep = frame.colour.dtype == np.uint16
+    grey = frame.colour.shape[2] == 1
+    height, width = frame.colour.shape[:2]
+    colour = torch.from_numpy(frame.colour.astype(np.float64) / 257 if deep else frame.colour)
+    planes = colour.permute(2, 0, 1).expand(3, height, width)
+    if deep or grey:
+        values = upscaler.values(planes, progress)
+        if grey:
+            values = (luma(values) - LUMA_OFFSET) * (255.0 / sum(LUMA_WEIGHTS))
+        large = _rounded(values, deep)
+    else:
+        large = upscaler.frames(planes[None], progress)[0].permute(1, 2, 0).numpy()
+    alpha = _alpha(frame, upscaler)
+    return Frame(np.ascontiguousarray(large), alpha, frame.duration, frame.disposal)
+
+
+def _alpha(frame: Frame, upscaler: Upscaler) -> np.ndarray | None:
+    if frame.alpha is None:
+        return None
+    deep = frame.alpha.dtype == np.uint16
+    plane = torch.from_numpy(frame.alpha.astype(np.float64) / (257 if deep else 1))
+    return _rounded(imresize(plane, size=upscaler.size(*plane.shape))[None], deep)[..., 0]
+
+
+def _rounded(values: Tensor, deep: bool) -> np.ndarray:
+    """``(C, H, W)`` in [0, 255] -> uint8, or uint16 of full range, ``(H, W, C)``."""
+    steps = 257 if deep else 1
+    whole = values.mul(steps).clamp(0, 255 * steps).add(0.5).floor()
+    return whole.permute(1, 2, 0).numpy().astype(np.uint16 if deep else np.uint8)

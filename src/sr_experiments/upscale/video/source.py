@@ -1,0 +1,357 @@
+"""Reading a video: its frames in RGB with their times, and all else as it is stored."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from av.stream import Disposition
+from numpy.typing import NDArray
+
+from sr_experiments.core.errors import UserError
+from sr_experiments.upscale.video.frame_colour import Colour, colour_of, to_rgb
+
+#: FFmpeg's demuxers that may open a file. Playlists are not among them: they name other files and
+#: addresses, which must not be followed.
+_FORMATS = "mov,matroska,asf,avi,mpegts,mpeg,flv"
+#: Those whose header tells the true duration.
+_SURE = ("mov", "matroska", "asf", "avi")
+#: The identifier of ASF's File Properties Object.
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+#: Packets of sound and the like that travel together, where no frame comes between.
+_PACKETS = 256
+
+
+@dataclass
+class Piece:
+    """Packets to be copied, and the frame that comes after them.
+
+    Attributes:
+        packets: of other streams, their times already shifted.
+        rgb: uint8 ``(3, H, W)``, or None where packets come alone.
+        pts: in units of the video stream's time base, from the start of the result.
+        duration: likewise; 0 if not known.
+    """
+
+    packets: list[av.Packet] = field(default_factory=list)
+    rgb: NDArray[np.uint8] | None = None
+    pts: int = 0
+    duration: int = 0
+
+
+class VideoSource:
+    """A video that is open for reading.
+
+    Args:
+        path: the file.
+        start: seconds that are left out.
+        duration: seconds that are read, or None for all.
+        max_pixels: refuse larger frames.
+
+    Attributes:
+        container: PyAV's.
+        stream: the video stream that is read.
+        colour: of the first frame; set once it is read, as is ``matrix``.
+        matrix: the display matrix, 9 integers, or None.
+        readable: seconds up to the end of the last frame that could be read.
+        cut: the file ends before it should; known once all is read.
+        damaged: packets that could not be decoded.
+        interlaced: some frame is made of two fields.
+
+    Raises:
+        UserError: missing, no video, cut short before its index, or too large.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        start: Fraction = Fraction(0),
+        duration: Fraction | None = None,
+        max_pixels: int | None = None,
+    ) -> None:
+        self.path, self.start = path, start
+        self.end = None if duration is None else start + duration
+        self.colour: Colour | None = None
+        self.matrix: list[int] | None = None
+        self.readable = Fraction(0)
+        self.cut = self.interlaced = self._small = False
+        self.damaged = 0
+        self.container = _opened(path)
+        try:
+            pictures = [
+                s
+                for s in self.container.streams.video
+                if not s.disposition & Disposition.attached_pic and s.codec_context is not None
+            ]
+            if not pictures:
+                raise UserError(f"{path}: there is no video in it; name another file")
+            self.stream = pictures[0]
+            self._check_size(max_pixels)
+        except BaseException:
+            self.container.close()
+            raise
+        self.stream.thread_type = "AUTO"
+        base = self.stream.time_base
+        self.time_base: Fraction = base if base else Fraction(1, 90000)
+        #: Where the file's own clock begins; sound may begin before zero, to be cut by the player.
+        self.origin = Fraction(max(0, self.container.start_time or 0), av.time_base)
+        total = self.container.duration
+        self.total = Fraction(total, av.time_base) if total and total > 0 else None
+        if self.container.format.name == "asf":
+            self._small, known = _asf_is_cut(path)
+            self.total = self.total or known
+        if self.container.format.name == "avi" and self.stream.frames:
+            # Its duration is guessed from what is there, its count is as it was written.
+            self.total = self.stream.frames / self.rate
+
+    def _check_size(self, max_pixels: int | None) -> None:
+        width, height = self.stream.width, self.stream.height
+        if width < 1 or height < 1:
+            raise UserError(f"{self.path}: its frames have no size; the file is damaged")
+        if max_pixels is not None and width * height > max_pixels:
+            raise UserError(
+                f"{self.path}: frames of {width}x{height}, {max_pixels} pixels are allowed; "
+                "--max-pixels raises that if you trust the file"
+            )
+
+    def __enter__(self) -> "VideoSource":
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.container.close()
+
+    @property
+    def whole(self) -> bool:
+        """Nothing is left out."""
+        return not self.start and self.end is None
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames in a second, on average; a guess where the file does not tell."""
+        found = self.stream.average_rate or self.stream.guessed_rate
+        return found if found and 0 < found <= 1000 else Fraction(25)
+
+    @property
+    def expected(self) -> int:
+        """Frames to be read, about."""
+        if self.total is None:
+            return 0
+        last = self.total if self.end is None else min(self.end, self.total)
+        known = self.stream.frames if self.whole else 0
+        return known or max(0, round((last - self.start) * self.rate))
+
+    def pieces(self, copied: frozenset[int], skip: int = 0) -> Iterator[Piece]:
+        """Frames in the order in which they are shown, with the packets between them.
+
+        Args:
+            copied: indices of the streams whose packets are wanted.
+            skip: frames at the beginning that are decoded, looked at, and left out.
+
+        Raises:
+            UserError: the size of the frames changes, or their colours cannot be read.
+        """
+        if self.start:
+            with suppress(FFmpegError):  # what cannot be sought is read from its beginning
+                self.container.seek(int((self.start + self.origin) * av.time_base), backward=True)
+        waiting: list[av.Packet] = []
+        last = None
+        for packet in self._packets():
+            stream = packet.stream
+            if stream.index != self.stream.index:
+                if stream.index in copied and self._shifted(packet):
+                    waiting.append(packet)
+                    if len(waiting) >= _PACKETS:
+                        yield Piece(waiting)
+                        waiting = []
+                continue
+            for frame in self._decoded(packet):
+                pts = self._pts(frame, last)
+                last = pts
+                time = pts * self.time_base - self.origin
+                length = frame.duration or 0
+                step = length * self.time_base if length else 1 / self.rate
+                if self.end is not None and time >= self.end:
+                    yield Piece(waiting)
+                    return
+                self.readable = max(self.readable, time + step)
+                if time < self.start:
+                    continue
+                colour = self._seen(frame)
+                if skip:
+                    skip -= 1
+                    continue
+                offset = round((self.origin + self.start) / self.time_base)
+                yield Piece(waiting, to_rgb(frame, colour), pts - offset, length)
+                waiting = []
+        self.cut = self.cut or self._small or self._ends_early()
+        yield Piece(waiting)
+
+    def others(self, copied: frozenset[int]) -> Iterator[av.Packet]:
+        """The packets of other streams alone, as :meth:`pieces` gives them."""
+        if not copied:
+            return
+        if self.start:
+            with suppress(FFmpegError):
+                self.container.seek(int((self.start + self.origin) * av.time_base), backward=True)
+        streams = [s for s in self.container.streams if s.index in copied]
+        with suppress(FFmpegError):  # where the file is cut, what comes before is wanted
+            for packet in self.container.demux(streams):
+                if not packet.is_corrupt and self._shifted(packet):
+                    yield packet
+
+    def _packets(self) -> Iterator[av.Packet]:
+        """All packets, and at the end an empty one of the video that flushes its decoder."""
+        self._reached = self._filmed = Fraction(0)
+        self._count = 0
+        wanted = [s for s in self.container.streams if s.type in ("video", "audio", "subtitle")]
+        packets = self.container.demux(wanted)
+        while True:
+            try:
+                packet = next(packets, None)
+            except FFmpegError:
+                self.cut = True
+                # The decoder still holds frames that were whole.
+                flush: Any = av.Packet()
+                flush.stream = self.stream
+                yield flush
+                return
+            if packet is None:
+                return
+            if packet.size and packet.pts is not None and not packet.is_corrupt:
+                after = (packet.pts + (packet.duration or 0)) * packet.time_base
+                self._reached = max(self._reached, after - self.origin)
+                if packet.stream.index == self.stream.index:
+                    self._filmed = max(self._filmed, after - self.origin)
+                    self._count += 1
+            if packet.is_corrupt and self.container.format.name.startswith(_SURE):
+                self.cut = True  # fewer bytes than the file promised for it
+                continue
+            yield packet
+
+    def _ends_early(self) -> bool:
+        """The header promised more, of the video itself or, if it tells only that, of the file."""
+        if not self.container.format.name.startswith(_SURE):
+            return False
+        if self.container.format.name == "avi" and not self.start:
+            # The count may be one more than there are, where frames are stored out of order.
+            return self._count + 2 < self.stream.frames
+        # ASF counts whole blocks of sound, of which the last may be nearly empty.
+        least = Fraction(1) if self.container.format.name == "asf" else Fraction(1, 4)
+        slack = max(least, 2 / self.rate)
+        if self.stream.duration:
+            begin = (self.stream.start_time or 0) * self.time_base - self.origin
+            return self._filmed + slack < begin + self.stream.duration * self.time_base
+        return self.total is not None and self._reached + slack < self.total
+
+    def _decoded(self, packet: av.Packet) -> list[av.VideoFrame]:
+        try:
+            return self.stream.decode(packet if packet.size else None)
+        except av.EOFError:
+            return []
+        except FFmpegError:
+            self.damaged += 1
+            return []
+
+    def _pts(self, frame: av.VideoFrame, last: int | None) -> int:
+        """The frame's time; later than the one before even where the file is wrong."""
+        step = max(1, round(1 / (self.rate * self.time_base)))
+        if frame.pts is None:
+            return (
+                round((self.origin + self.start) / self.time_base) if last is None else last + step
+            )
+        pts = frame.pts
+        if frame.time_base and frame.time_base != self.time_base:
+            pts = round(pts * frame.time_base / self.time_base)
+        return pts if last is None or pts > last else last + 1
+
+    def _seen(self, frame: av.VideoFrame) -> Colour:
+        """Note what a frame tells of the video."""
+        if (frame.width, frame.height) != (self.stream.width, self.stream.height):
+            at = float(self.readable)
+            raise UserError(
+                f"{self.path}: the size of its frames changes to {frame.width}x{frame.height} at "
+                f"{at:.2f} s; --duration takes what comes before"
+            )
+        try:
+            if self.colour is None:
+                self.colour = colour_of(frame, self.stream.codec_context.name)
+                self.matrix = _display_matrix(frame)
+        except UserError as error:
+            raise UserError(f"{self.path}: {error}") from None
+        self.interlaced = self.interlaced or frame.interlaced_frame
+        return self.colour
+
+    def _shifted(self, packet: av.Packet) -> bool:
+        """Shift a packet's times to the result's; False if it is not to be copied."""
+        if not packet.size or packet.pts is None:
+            return False
+        base = packet.time_base
+        begin = packet.pts * base - self.origin
+        if self.start or self.end is not None:
+            last = begin + (packet.duration or 0) * base
+            caption = packet.stream.type == "subtitle" and last > self.start
+            if begin < self.start and not caption:
+                return False
+            if self.end is not None and begin >= self.end:
+                return False
+        offset = round((self.origin + self.start) / base)
+        dts = packet.pts if packet.dts is None else packet.dts
+        packet.pts, packet.dts = packet.pts - offset, dts - offset
+        if self.start and packet.pts < 0:  # a caption that stands when the piece begins
+            packet.duration = max(1, (packet.duration or 0) + packet.pts)
+            packet.pts = packet.dts = 0
+        return True
+
+
+def _opened(path: Path) -> Any:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path}: the file is empty; replace or remove it")
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    try:
+        # "file:" lest a name with a colon be taken for an address.
+        return av.open(f"file:{path}", "r", options=options, metadata_errors="replace")
+    except (FFmpegError, OSError, ValueError) as error:
+        with path.open("rb") as file:
+            head = file.read(8)
+        if head[4:] in (b"ftyp", b"moov", b"mdat"):
+            raise UserError(
+                f"{path}: cut short, 0 seconds can be read: the index at its end is missing; copy "
+                "it again from where it came from"
+            ) from None
+        if isinstance(error, PermissionError):
+            raise UserError(f"{path}: may not be read; change its permissions") from None
+        raise UserError(f"{path}: not a video that can be read; replace or remove it") from None
+
+
+def _asf_is_cut(path: Path) -> tuple[bool, Fraction | None]:
+    """Whether an ASF file is smaller than it says, and its seconds.
+
+    FFmpeg does not tell the duration of such a file. Source: Advanced Systems Format, section 3.2.
+    """
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    at = head.find(_ASF_PROPERTIES)
+    if at < 0 or len(head) < at + 92:
+        return False, None
+    size, _, _, play, _, preroll, flags = struct.unpack_from("<6QI", head, at + 40)
+    if flags & 1:  # it was written to a stream, and nothing was known beforehand
+        return False, None
+    seconds = Fraction(play, 10**7) - Fraction(preroll, 1000)
+    return path.stat().st_size < size, seconds if seconds > 0 else None
+
+
+def _display_matrix(frame: av.VideoFrame) -> list[int] | None:
+    data: Any = frame.side_data
+    try:
+        found = data["DISPLAYMATRIX"]
+    except KeyError:
+        return None
+    return np.frombuffer(bytes(found), np.int32)[:9].tolist()

@@ -1,0 +1,65 @@
+"""Every experiment runs with ``-m`` alone at the smallest budget."""
+
+import json
+import math
+
+import pytest
+
+from sr_experiments.core.paths import conf_dir
+
+EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
+#: How many runs each sweep is, and how many more are computed for it: parents and references.
+RUNS = {
+    "activation_by_model": (12, 1),
+    "activation_sweep": (8, 2),
+    "deconvolution_sweep": (4, 2),
+    "deconvolution_without_residual": (4, 1),
+    "distillation_by_teacher": (3, 4),
+    "distillation_sweep": (5, 2),
+    "platform_clipping": (4, 1),
+    "platform_initializer": (3, 1),
+    "platform_learning_rate": (4, 1),
+    "platform_methods": (2, 1),
+    "platform_optimizer": (4, 1),
+    "platform_regularization": (4, 1),
+    "platform_residual": (2, 1),
+    "platform_weight_decay": (2, 1),
+    "srcnn_deconvolution_sweep": (2, 1),
+    "swa_by_model": (4, 5),
+    "swa_sweep": (3, 2),
+    "vdsr_scales": (3, 1),
+}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_is_executed(name, cli, tmp_path):
+    args = [f"+experiment={name}", "-m", "budget=smoke", "logger=csv", "trainer.progress=none"]
+    result = cli(*args, "benchmarks.save_images=false")
+    assert result.returncode == 0, result.stdout + result.stderr
+    count, others = RUNS[name]
+    assert f"{count} runs: {count} computed, 0 already there, 0 failed" in result.stdout
+    found = [json.loads(p.read_text()) for p in tmp_path.glob(f"runs/{name}/*/result.json")]
+    assert len(found) == count + others
+    gains = [
+        line.split("dB against")[0].split()[-1]
+        for line in result.stdout.splitlines()
+        if "dB against" in line
+    ]
+    trained = [run for run in found if run["training"]]
+    compared = sum(len(kinds) for run in trained for kinds in run["means"].values())
+    assert len(gains) == (0 if name == "vdsr_scales" else compared)
+    assert all(math.isfinite(float(gain)) for gain in gains)
+    if name == "activation_sweep":
+        counted = {(run["scale"], run["network"]["multiply_adds"]) for run in trained}
+        # EDSR 1x8 by hand: 3 -> 8, three of 8 -> 8, and the upsampler at 1280x720 / scale.
+        low, last = (3 * 8 + 3 * 8 * 8 + 8 * 32) * 9, 8 * 3 * 9 * 1280 * 720
+        x2, x4 = low * 640 * 360, low * 320 * 180 + 8 * 32 * 9 * 640 * 360
+        assert counted == {(2, x2 + last), (4, x4 + last)}
+    if name not in ("swa_sweep", "distillation_sweep", "vdsr_scales"):
+        return
+    again = cli(*args)
+    assert f"{count} runs: 0 computed, {count} already there, 0 failed" in again.stdout
+
+
+def test_every_experiment_is_counted_here():
+    assert set(EXPERIMENTS) == set(RUNS)

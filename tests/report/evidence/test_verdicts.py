@@ -1,0 +1,345 @@
+"""Planted effects in folders of runs, and what is said of them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sr_experiments.report.evidence.collect import collect
+from sr_experiments.report.evidence.table import build_tables
+from sr_experiments.report.evidence.verdicts import Verdict, judge
+from sr_experiments.report.paper.definition import Paper
+from sr_experiments.report.paper.load import load_paper
+from sr_experiments.report.render.heading import heading, standing
+
+Writer = Callable[..., Path]
+#: Standard deviation over images of the difference of two trainings: B100 on EDSR shows about this.
+IMAGE_NOISE = 0.06
+SIZES = {"Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100}
+
+
+def scores(
+    effect: float = 0.0, seed: int = 0, sets: Sequence[str] = ("Set5", "Set14", "B100"), **of: float
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """Images of different difficulty, the same for every run, with an effect and noise on top."""
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    for name in sets:
+        n = SIZES.get(name, 4)
+        base = np.random.default_rng(n).normal(32, 4, n)
+        noise = np.random.default_rng([seed, n]).normal(0, IMAGE_NOISE, n)
+        found[name] = {
+            f"i{k}": (float(base[k] + noise[k] + of.get(name, effect)), 0.9) for k in range(n)
+        }
+    return found
+
+
+def verdict(paper: Paper, tmp_path: Path, claim: str) -> Verdict:
+    (found,) = [v for v in judge(paper, collect(tmp_path / "runs").runs) if v.claim.id == claim]
+    return found
+
+
+def paper_with(name: str, claim: str, **changes: Any) -> Paper:
+    """A paper with a claim of its own changed."""
+    paper = load_paper(name)
+    claims = [c.model_copy(update=changes) if c.id == claim else c for c in paper.claims]
+    return paper.model_copy(update={"claims": claims})
+
+
+def distilled(write_run: Writer, method: str, seed: int = 0, **more: Any) -> None:
+    words = {"model": "edsr_baseline", "method": method} | more.pop("words", {})
+    write_run(
+        more.pop("scores"), seed=seed, words=words, size="16x64", parameters=1_369_859, **more
+    )
+
+
+@pytest.mark.parametrize(
+    ("effect", "outcome"), [(0.05, "holds"), (0.0, "undecided"), (-0.05, "does not hold")]
+)
+def test_a_planted_effect_is_found_and_nothing_else(
+    tmp_path: Path, write_run: Writer, effect: float, outcome: str
+) -> None:
+    distilled(write_run, "contrastive_cosine", scores=scores(0.0, seed=11))
+    distilled(write_run, "contrastive_l1", scores=scores(effect, seed=12))
+    found = verdict(load_paper("distillation"), tmp_path, "l1_beats_cosine")
+    assert found.outcome == outcome
+    assert found.effect is not None
+    assert found.interval is not None
+    assert found.interval[0] < effect < found.interval[1]
+    assert found.interval[0] < found.effect < found.interval[1]
+    assert found.effect == pytest.approx(np.mean([part.effect for part in found.parts]))
+    assert [(p.dataset, p.n_images) for p in found.parts] == list(SIZES.items())[:3]
+    assert (found.n_images, found.unit, found.seeds) == (119, "dB", [0])
+    assert (found.budgets, found.networks) == (["quick"], ["EDSR 16x64"])
+    assert found.same_size
+    assert found.win_rate is not None
+    assert (found.win_rate > 0.6) == (effect > 0)
+    assert found.published is not None
+    assert found.published.value == 0.023
+    assert found.where == "x2 Set5, Set14, B100"
+    assert "x2: without Urban100" in "; ".join(found.notes)
+    assert "one seed" in "; ".join(found.notes)
+
+
+def test_seeds_are_averaged_by_image_and_their_spread_is_told(
+    tmp_path: Path, write_run: Writer
+) -> None:
+    per_seed = {0: 0.10, 1: -0.02, 2: 0.07}
+    for seed, effect in per_seed.items():
+        distilled(write_run, "contrastive_cosine", seed, scores=scores(0.0, seed=7))
+        distilled(write_run, "contrastive_l1", seed, scores=scores(effect, seed=7))
+    distilled(write_run, "contrastive_l1", 9, scores=scores(9.0))  # a seed that cosine has not
+    found = verdict(load_paper("distillation"), tmp_path, "l1_beats_cosine")
+    assert found.effect == pytest.approx(0.05)
+    assert found.seeds == [0, 1, 2]
+    assert found.seed_spread == pytest.approx(np.std(list(per_seed.values()), ddof=1))
+    assert "the seeds disagree in direction" in "; ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("urban", "outcome"), [(0.2, "holds"), (0.0, "undecided"), (-0.2, "does not hold")]
+)
+def test_on_every_data_set_means_on_every_data_set(
+    tmp_path: Path, write_run: Writer, urban: float, outcome: str
+) -> None:
+    sets = ("Set14", "B100", "Urban100")
+    distilled(write_run, "fakd", scores=scores(0.0, 1, sets))
+    distilled(write_run, "contrastive_l1", scores=scores(0.2, 2, sets, Urban100=urban))
+    found = verdict(load_paper("distillation"), tmp_path, "l1_beats_fakd")
+    assert found.outcome == outcome
+    assert found.effect is not None
+    assert found.effect > 0.05  # so the mean alone would hold
+    only = verdict(load_paper("distillation"), tmp_path, "gain_on_urban100")
+    assert only.outcome == outcome
+    assert [part.dataset for part in only.parts] == ["Urban100"]
+
+
+def test_without_the_papers_data_sets_others_are_taken_and_said(
+    tmp_path: Path, write_run: Writer
+) -> None:
+    for method, effect in (("fakd", 0.0), ("contrastive_l1", 0.5)):
+        distilled(write_run, method, scores=scores(effect, 3, ("embedded",)))
+    found = verdict(load_paper("distillation"), tmp_path, "gain_on_urban100")
+    assert found.where == "x2 embedded"
+    assert "x2: on embedded in place of Urban100" in "; ".join(found.notes)
+    assert found.outcome == "holds"
+
+
+def test_percentages_are_of_the_papers_reference(tmp_path: Path, write_run: Writer) -> None:
+    flat = {"Set5": {f"i{k}": (30.0, 0.9) for k in range(5)}}
+    less = {"Set5": {f"i{k}": (27.0, 0.9) for k in range(5)}}
+    write_run(flat)
+    write_run(less, activation="leaky_relu")
+    found = verdict(load_paper("activation"), tmp_path, "leaky_relu_fails_x2")
+    assert (found.effect, found.unit) == (pytest.approx(10.0), "%")  # of ReLU, the column
+    found = verdict(load_paper("activation"), tmp_path, "leaky_relu_not_better_x2")
+    assert found.effect == pytest.approx(-10.0)  # of ReLU, the other
+    assert found.outcome == "holds"
+    assert not found.same_size
+
+
+@pytest.mark.parametrize(
+    ("effect", "not_better", "equal"),
+    [
+        (-0.05, "holds", "undecided"),
+        (0.0, "undecided", "holds"),
+        (0.05, "does not hold", "undecided"),
+        (0.2, "does not hold", "does not hold"),
+    ],
+)
+def test_not_better_and_no_difference(
+    tmp_path: Path, write_run: Writer, effect: float, not_better: str, equal: str
+) -> None:
+    for word, planted, seed in (("plain", 0.0, 21), ("deconvolution", effect, 22)):
+        words = {"convolution": word}
+        write_run(scores(planted, seed, ("Set14", "B100")), words=words, size="16x64")
+    paper = load_paper("deconvolution")
+    assert verdict(paper, tmp_path, "edsr_not_better").outcome == not_better
+    (claim,) = [c for c in paper.claims if c.id == "edsr_not_better"]
+    data = claim.model_dump(exclude={"published"}) | {"kind": "no_difference", "margin": 0.05}
+    same = Paper.model_validate(paper.model_dump() | {"claims": [data]})
+    assert verdict(same, tmp_path, "edsr_not_better").outcome == equal
+
+
+def swa_run(write_run: Writer, factor: float, raw: dict, mean: dict, **more: Any) -> None:
+    words = {"model": "rcan", "averaging": "swa", "scheduler": "constant"}
+    write_run(
+        raw,
+        averaged=mean,
+        words=words,
+        network="RCAN",
+        settings={"scheduler.factor": factor},
+        **more,
+    )
+
+
+def test_raw_and_averaged_weights_of_one_run_are_two_columns(
+    tmp_path: Path, write_run: Writer
+) -> None:
+    swa_run(write_run, 0.5, scores(0.0, 1), scores(0.1, 1))
+    swa_run(write_run, 0.1, scores(9.0, 1), scores(0.3, 1))
+    paper = load_paper("swa")
+    assert verdict(paper, tmp_path, "averaging_alone").effect == pytest.approx(0.1)
+    assert verdict(paper, tmp_path, "swa_3_gains").effect == pytest.approx(0.3)
+    assert verdict(paper, tmp_path, "smaller_rate").effect == pytest.approx(0.2)
+
+
+def curve(speed: float, seed: int, looks: int = 40) -> list[tuple]:
+    """A validation curve that nears 33 dB at a speed, with a little noise."""
+    noise = np.random.default_rng(seed).normal(0, 0.002, looks)
+    return [
+        (k, 25 * k, float(33 - 4 * np.exp(-speed * k / 8) + noise[k - 1]), None)
+        for k in range(1, looks + 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("speed", "seeds", "srcnn", "edsr"),
+    [
+        (2.0, 1, "holds", "does not hold"),
+        (2.0, 3, "holds", "does not hold"),
+        (1.25, 1, "undecided", "undecided"),  # two trainings of one recipe differ as much
+        (1.25, 3, "holds", "does not hold"),
+        (1.0, 1, "undecided", "undecided"),
+        (1.0, 3, "does not hold", "holds"),
+        (0.5, 1, "does not hold", "holds"),
+        (0.5, 3, "does not hold", "holds"),
+    ],
+)
+def test_convergence(
+    tmp_path: Path, write_run: Writer, speed: float, seeds: int, srcnn: str, edsr: str
+) -> None:
+    for model, network in (("srcnn", "SRCNN"), ("edsr_baseline", "EDSR")):
+        for word, fast in (("plain", 1.0), ("deconvolution", speed)):
+            for seed in range(seeds):
+                write_run(
+                    scores(0.0),
+                    seed=seed,
+                    words={"model": model, "convolution": word},
+                    network=network,
+                    also=["rgb_div2k"],
+                    history=curve(fast, seed=10 * seed + int(4 * fast)),
+                )
+    paper = load_paper("deconvolution")
+    found = verdict(paper, tmp_path, "srcnn_faster")
+    assert found.outcome == srcnn
+    assert found.unit == "x"
+    assert found.effect == pytest.approx(speed, rel=0.1)
+    assert found.interval is not None
+    assert found.interval[0] < speed * 1.05
+    assert found.interval[1] > speed * 0.95
+    assert (found.interval[1] / found.interval[0] > 1.5) == (seeds == 1)
+    assert (found.seed_spread is None) == (seeds == 1)
+    assert ("one seed" in "; ".join(found.notes)) == (seeds == 1)
+    assert verdict(paper, tmp_path, "edsr_not_faster").outcome == edsr
+
+
+def test_a_run_without_a_curve_is_undecided(tmp_path: Path, write_run: Writer) -> None:
+    for word in ("plain", "deconvolution"):
+        write_run(scores(0.0), words={"model": "srcnn", "convolution": word})
+    found = verdict(load_paper("deconvolution"), tmp_path, "srcnn_faster")
+    assert (found.outcome, found.effect) == ("undecided", None)
+    assert "no validation curves" in "; ".join(found.notes)
+
+
+@pytest.mark.parametrize(("calm", "outcome"), [(0.2, "holds"), (1.0, "does not hold")])
+def test_averaged_weights_are_steadier(
+    tmp_path: Path, write_run: Writer, calm: float, outcome: str
+) -> None:
+    jumps = np.random.default_rng(5).normal(0, 0.05, 50).tolist()
+    lines = [(k, 10 * k, 33 + jumps[k], None if k < 5 else 33 + calm * jumps[k]) for k in range(50)]
+    swa_run(write_run, 0.5, scores(), scores(), history=lines)
+    found = verdict(load_paper("swa"), tmp_path, "steadier")
+    assert found.outcome == outcome
+    assert found.effect == pytest.approx(1 / calm, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("better", "outcome"), [(100, "holds"), (83, "undecided"), (60, "does not hold")]
+)
+def test_share_of_improved_images(
+    tmp_path: Path, write_run: Writer, better: int, outcome: str
+) -> None:
+    reference = {"B100": {f"i{k}": (30.0, 0.9) for k in range(100)}}
+    ours = {"B100": {f"i{k}": (31.0 if k < better else 30.0, 0.9) for k in range(100)}}
+    write_run(reference, bicubic=True, also=["y_first"], words={"budget": "smoke"}, seed=5)
+    for seed in (0, 1):
+        write_run(
+            ours,
+            seed=seed,
+            words={"model": "vdsr", "method": "squared_error"},
+            settings={"model.residual": True},
+            network="VDSR",
+            size="20x64",
+            also=["y_first"],
+        )
+    found = verdict(load_paper("platform"), tmp_path, "success_rate")
+    assert (found.outcome, found.unit) == (outcome, "share")
+    assert found.effect == found.win_rate == pytest.approx(better / 100)
+    assert found.budgets == ["quick"]
+    assert found.same_size
+
+
+def test_the_size_is_that_of_each_column(tmp_path: Path, write_run: Writer) -> None:
+    for model, network, size in (("srcnn", "SRCNN", "9-1-5 (64-32)"), ("vdsr", "VDSR", "20x64")):
+        settings = {"model.residual": True} if model == "vdsr" else {}
+        words = {"model": model, "method": "squared_error", "budget": "paper"}
+        write_run(
+            scores(), words=words, network=network, size=size, settings=settings, also=["y_first"]
+        )
+    found = verdict(load_paper("platform"), tmp_path, "vdsr_beats_srcnn")
+    assert found.networks == ["SRCNN 9-1-5 (64-32)", "VDSR 20x64"]
+    assert found.same_size
+    table = build_tables(load_paper("platform"), collect(tmp_path / "runs").runs)[0]
+    said = dict(heading(table))
+    assert said["Network, ours"].startswith("SRCNN 9-1-5 (64-32), parameters 12,345; VDSR 20x64,")
+    assert "not the size" not in said["Network, ours"]
+    assert said["Network, paper"].startswith("SRCNN: SRCNN 9-1-5 (64-32), parameters 8,129.")
+    assert "VDSR, VDSR without residual learning: VDSR 20x64" in said["Network, paper"]
+    assert "SSIM" not in said
+    assert "the paper prints no numbers" in standing(table)
+
+
+def test_budgets_and_recipes_are_judged_apart(tmp_path: Path, write_run: Writer) -> None:
+    for budget, effect in (("quick", -0.3), ("study", 0.3), ("smoke", 0.3)):
+        for method, planted in (("fakd", 0.0), ("contrastive_l1", effect)):
+            distilled(write_run, method, scores=scores(planted, 1), words={"budget": budget})
+    distilled(write_run, "contrastive_l1", scores=scores(5.0, 1), settings={"optimizer.lr": 0.5})
+    runs = collect(tmp_path / "runs").runs
+    paper = load_paper("distillation")
+    found = [v for v in judge(paper, runs) if v.claim.id == "l1_beats_fakd"]
+    assert [(list(v.budgets), v.outcome) for v in found] == [
+        (["study"], "holds"),
+        (["quick"], "does not hold"),
+        (["smoke"], "holds"),
+    ]
+    assert "its numbers mean nothing" in "; ".join(found[2].notes)
+    assert not any("reproduc" in f"{v.notes} {v.outcome} {v.where}" for v in found)
+    (study,) = [v for v in judge(paper, runs, "study") if v.claim.id == "l1_beats_fakd"]
+    assert study.budgets == ["study"]
+    without = [v for v in judge(paper, runs) if v.claim.id == "l1_beats_lsfd"]
+    assert [(v.outcome, v.effect) for v in without] == [("no runs", None)]
+
+
+def test_columns_may_have_what_their_words_stand_for(tmp_path: Path, write_run: Writer) -> None:
+    """Optimisers with settings of their own share a table; another recipe does not join it."""
+    vdsr = {"settings": {"model.residual": True}, "network": "VDSR", "also": ["y_first"]}
+    for word, lr, planted in (("sgd", 0.1, 0.0), ("adam", 0.001, 0.5), ("momentum", 0.1, 0.2)):
+        own = {"optimizer._target_": word, "optimizer.lr": lr, "training.lr": lr}
+        settings = vdsr["settings"] | own
+        words = {"model": "vdsr", "method": "squared_error", "optimizer": word}
+        write_run(scores(planted), words=words, **vdsr | {"settings": settings})
+    paper = load_paper("platform")
+    claim = {
+        "id": "adam",
+        "text": "t",
+        "source": "s",
+        "kind": "difference",
+        "table": "optimizer",
+        "column": "adam",
+        "over": "sgd",
+        "scales": [2],
+    }
+    mine = Paper.model_validate(paper.model_dump() | {"claims": [claim]})
+    assert verdict(mine, tmp_path, "adam").effect == pytest.approx(0.5)

@@ -1,0 +1,163 @@
+"""Two processes compute what one computes, and end together."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from sr_experiments.core.errors import UserError
+from sr_experiments.runs.processes import Team, check_tasks, rank, started_outside
+
+SMOKE = ["budget=smoke", "logger=csv", "benchmarks.save_images=false"]
+TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+
+
+def the_run(root: Path, experiment: str = "runs") -> Path:
+    (folder,) = (root / experiment).iterdir()
+    return folder
+
+
+def scores(folder: Path) -> dict[tuple[str, ...], float]:
+    with (folder / "scores.csv").open() as file:
+        return {tuple(r.values())[:4]: float(r["psnr"]) for r in csv.DictReader(file)}
+
+
+def processes_with(word: str) -> list[int]:
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (place / "environ").read_bytes()
+        except OSError:
+            continue
+        if word.encode() in environment and int(place.name) != os.getpid():
+            found.append(int(place.name))
+    return found
+
+
+def test_two_processes_give_the_scores_of_one(cli, tmp_path):
+    # Parents, too: both runs begin with the weights of another one. And inside a sweep.
+    common = [*SMOKE, "trainer.precision=64-true", "start={seed: 7}"]
+    one = cli(*common, "trainer=cpu", f"paths.runs={tmp_path / 'one'}")
+    two = cli("-m", *common, *TWO, f"paths.runs={tmp_path / 'two'}")
+    assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
+    said = [r.stdout.splitlines()[:-1] for r in (one, two)]
+    assert said[0] == said[1]  # by one process only
+    assert "1 runs: 1 computed" in two.stdout
+    assert two.stderr == ""
+    runs = [sorted((tmp_path / n / "runs").iterdir()) for n in ("one", "two")]
+    assert [p.name for p in runs[0]] == [p.name for p in runs[1]]
+    assert len(runs[0]) == 2
+    for alone, shared in zip(*runs, strict=True):
+        assert scores(alone) == pytest.approx(scores(shared), abs=1e-9)
+        history = [(p / "history.csv").read_text().split() for p in (alone, shared)]
+        for a, b in zip(*history, strict=True):
+            if a[0].isdigit():
+                numbers = [[float(x) for x in line.split(",")] for line in (a, b)]
+                assert numbers[0] == pytest.approx(numbers[1], rel=1e-9)
+    again = cli(*common, *TWO, f"paths.runs={tmp_path / 'two'}")
+    assert "already finished" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("training.lr=1e30", "the loss is not a finite number from update 2 on"),
+        ("training.batch_size=3", "training.batch_size=3: not a multiple of the 2 processes"),
+    ],
+)
+def test_a_failure_ends_all_processes_with_one_line(cli, tmp_path, override, line):
+    result = cli(*SMOKE, *TWO, override, timeout=60)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"error: {line}")
+    assert len(result.stderr.splitlines()) == 1
+    assert processes_with(str(tmp_path)) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
+@pytest.mark.parametrize("victim", ["leader", "helper"])
+def test_nobody_outlives_a_killed_process_and_the_run_resumes(cli, environment, tmp_path, victim):
+    args = [*SMOKE, *TWO, "training.updates_per_epoch=100", "training.checkpoint_every=5"]
+    command = [sys.executable, "-m", "sr_experiments", *args]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as leader:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("runs/runs/*/checkpoints/last.ckpt")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        helpers = [p for p in processes_with(str(tmp_path)) if p != leader.pid]
+        os.kill(leader.pid if victim == "leader" else helpers[0], signal.SIGKILL)
+        _, stderr = leader.communicate(timeout=40)
+    deadline = time.monotonic() + 10
+    while processes_with(str(tmp_path)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert processes_with(str(tmp_path)) == []
+    if victim == "helper":
+        assert leader.returncode == 2
+        assert stderr.decode().startswith("error: process 1 of this distributed run ended (signal")
+        assert len(stderr.splitlines()) == 1
+        status = json.loads((the_run(tmp_path / "runs") / "status.json").read_text())
+        assert status["state"] == "failed"
+        return
+    resumed = cli(*args)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "going on from its last checkpoint" in resumed.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, (0, False)),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "2"}, (0, False)),  # the body of a batch script
+        ({"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2"}, (1, True)),
+        ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, (0, False)),
+        ({"RANK": "3", "WORLD_SIZE": "4", "TORCHELASTIC_RUN_ID": "x"}, (3, True)),
+        ({"LOCAL_RANK": "1"}, (0, False)),  # somebody's leftover makes nobody a helper
+    ],
+)
+def test_who_leads_follows_from_what_started_the_process(monkeypatch, variables, expected):
+    for name in list(os.environ):
+        if name.startswith(("SLURM_", "TORCHELASTIC_")) or name in ("RANK", "WORLD_SIZE"):
+            monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert (rank(), started_outside()) == expected
+
+
+@pytest.mark.parametrize(
+    ("devices", "num_nodes", "nodes", "tasks", "key"),
+    [
+        (2, 1, 1, 3, "tasks_per_node=3"),
+        (1, 1, 1, 2, "tasks_per_node=2"),
+        ("auto", 1, 1, 2, "tasks_per_node=2"),
+        (2, 1, 2, 2, "nodes=2"),
+        (2, 2, 2, 1, "tasks_per_node=1"),
+        (2, 1, 1, 2, None),
+        (2, 1, 1, 1, None),
+        (2, 2, 2, 2, None),
+    ],
+)
+def test_slurm_tasks_have_to_fit_the_trainer(devices, num_nodes, nodes, tasks, key):
+    trainer = {"devices": devices, "num_nodes": num_nodes}
+    if key is None:
+        check_tasks(trainer, nodes, tasks)
+        return
+    with pytest.raises(UserError, match=f"hydra.launcher.{key} with trainer"):
+        check_tasks(trainer, nodes, tasks)
+
+
+def test_several_tasks_for_one_device_are_refused(monkeypatch):
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+
+    where = {"devices": 1, "strategy": "auto", "num_nodes": 1}
+    plan = SimpleNamespace(config={"trainer": where})
+    with pytest.raises(UserError, match=r"several tasks were started for trainer\.devices=1"):
+        Team(plan)

@@ -1,0 +1,258 @@
+import errno
+import io
+import os
+import threading
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.data import astronaut
+from web_helpers import photograph, png, write_clip
+
+from sr_experiments.core.errors import UserError
+from sr_experiments.imaging.io import list_images, read_image
+from sr_experiments.imaging.resize import imresize
+from sr_experiments.metrics.protocols import score_image
+from sr_experiments.serve.jobs import Job, Settings
+from sr_experiments.serve.limits import Limits
+from sr_experiments.serve.model_list import BICUBIC, Catalogue
+from sr_experiments.serve.probe import probe
+from sr_experiments.serve.refusals import Cancelled, Refusal, meaning
+from sr_experiments.serve.work import Enlarging, result_suffix
+from sr_experiments.upscale import __main__ as upscale
+
+MakeJob = Callable[..., Job]
+LIMITS = Limits(megapixels=2, result_megapixels=3)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Enlarging:
+    return Enlarging(Catalogue(), LIMITS, tmp_path / "kept")
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> MakeJob:
+    def make(suffix: str, content: bytes, **settings: Any) -> Job:
+        folder = tmp_path / "0123"
+        folder.mkdir()
+        source = folder / f"source{suffix}"
+        source.write_bytes(content)
+        held = probe(source, f"mine{suffix}", LIMITS)
+        made = Job("0123", "ann", f"mine{suffix}", folder, source, held, began=1e12)
+        made.settings = Settings(**{"model": "vdsr"} | settings)
+        return made
+
+    return make
+
+
+def jpeg() -> bytes:
+    return _saved("JPEG")
+
+
+def moving_gif() -> bytes:
+    frames = [Image.fromarray(photograph(24, 30, seed)) for seed in range(3)]
+    return _saved("GIF", frames[0], save_all=True, append_images=frames[1:], duration=40, loop=0)
+
+
+def _saved(kind: str, image: Image.Image | None = None, **options: Any) -> bytes:
+    out = io.BytesIO()
+    (image or Image.fromarray(photograph())).save(out, kind, **options)
+    return out.getvalue()
+
+
+CASES = [
+    (".png", png, {}, []),
+    (".jpg", jpeg, {"scale": Fraction(3, 2), "denoise": 0.4}, ["--denoise", "0.4"]),
+    (".gif", moving_gif, {"scale": Fraction(3), "sharpen": 0.5}, ["--sharpen", "0.5"]),
+    (".bmp", lambda: _saved("BMP"), {"model": BICUBIC, "scale": Fraction(4)}, []),
+    (".webp", lambda: _saved("WEBP", lossless=True), {}, []),
+]
+
+
+@pytest.mark.parametrize(("suffix", "content", "settings", "options"), CASES)
+def test_a_result_is_the_command_lines_bit_by_bit(
+    work: Enlarging,
+    job: MakeJob,
+    tmp_path: Path,
+    suffix: str,
+    content: Callable[[], bytes],
+    settings: dict[str, Any],
+    options: list[str],
+) -> None:
+    made = job(suffix, content(), **settings)
+    work(made)
+    assert made.result is not None and made.share == pytest.approx(0.99)
+    scale = float(settings.get("scale", 2))
+    large = tmp_path / f"cli{made.result.suffix}"
+    asked = [str(made.source), str(large), "--scale", f"{scale:g}"]
+    asked += ["--model", settings.get("model", "vdsr"), *options]
+    assert upscale.main(asked) == 0
+    assert made.result.read_bytes() == large.read_bytes()
+    # Beside it always: bicubic of the upload itself, whatever the filters.
+    beside = read_image(made.folder / f"bicubic{made.result.suffix}")
+    if suffix != ".gif":
+        size = tuple(int(np.ceil(scale * side)) for side in read_image(made.source).shape[:2])
+        whole = int(np.ceil(scale))
+        plain = torch.from_numpy(read_image(made.source)).permute(2, 0, 1).double()
+        plain = imresize(plain, whole).clamp(0, 255)
+        plain = imresize(plain, size=size) if whole != scale else plain
+        expected = plain.clamp(0, 255).add(0.5).floor().permute(1, 2, 0).numpy()
+        assert np.abs(beside.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "libx264"), (".mkv", "libx264")])
+def test_a_video_is_the_command_lines_and_has_two_strips_to_compare(
+    work: Enlarging, job: MakeJob, tmp_path: Path, suffix: str, codec: str
+) -> None:
+    av = pytest.importorskip("av")
+    made = job(suffix, write_clip(tmp_path / f"clip{suffix}", codec).read_bytes())
+    work(made)
+    assert made.result is not None and made.result.suffix == result_suffix(
+        made.source, made.content.kind
+    )
+    large = tmp_path / f"cli{suffix}"
+    assert upscale.main([str(made.source), str(large)]) == 0
+
+    def frames(path: Path) -> list[np.ndarray]:
+        with av.open(str(path)) as file:
+            return [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+
+    ours, theirs = frames(made.result), frames(large)
+    assert len(ours) == len(theirs) == 10
+    assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    before, after = (frames(made.folder / f"{side}.mp4") for side in ("before", "after"))
+    assert len(before) == len(after) == 10 and before[0].shape == after[0].shape == (96, 128, 3)
+    assert all(np.array_equal(a, b) for a, b in zip(after, ours, strict=True))
+    assert not np.array_equal(before[3], after[3])
+
+
+def test_the_ground_truth_gives_the_scores_of_the_suite(work: Enlarging, job: MakeJob) -> None:
+    truth = astronaut()[40:120, 180:284]
+    made = job(".png", png(imresize(truth, 0.5)))
+    made.truth, made.truth_name = made.folder / "truth.png", "hr.png"
+    made.truth.write_bytes(png(truth))
+    work(made)
+    assert made.measured is not None and made.measured.protocol == "y"
+    for name, found in (("bicubic", made.measured.bicubic), ("result", made.measured.network)):
+        picture = torch.from_numpy(read_image(made.folder / f"{name}.png")).permute(2, 0, 1)
+        hr = torch.from_numpy(truth).permute(2, 0, 1)
+        assert found == tuple(score_image(picture, hr, 2)["y"])
+    assert made.measured.network[0] > made.measured.bicubic[0]
+
+
+@pytest.mark.parametrize("size", [(79, 104), (160, 208)])
+def test_a_ground_truth_of_another_size_is_refused_and_the_result_stands(
+    work: Enlarging, job: MakeJob, size: tuple[int, int]
+) -> None:
+    made = job(".png", png())
+    made.truth, made.truth_name = made.folder / "truth.png", "hr.png"
+    made.truth.write_bytes(png(photograph(*size)))
+    work(made)
+    assert made.result is not None and made.measured is None and made.truth_failure is not None
+    said = made.truth_failure.say("en")
+    assert f"{size[1]}x{size[0]}" in said and "104x80" in said
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_only_with_consent_pictures_are_kept_to_train_on(
+    work: Enlarging, job: MakeJob, tmp_path: Path, keep: bool
+) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "my home"
+    content = _saved("JPEG", exif=exif)
+    made = job(".jpg", content, keep=keep)
+    work(made)
+    kept = tmp_path / "kept"
+    if not keep:
+        assert not kept.exists()
+        return
+    (picture,) = list_images(kept)  # what data=folder lists
+    assert picture.suffix == ".png" and b"my home" not in picture.read_bytes()
+    assert np.array_equal(read_image(picture), read_image(made.source))
+
+
+@pytest.mark.parametrize("kind", ["picture", "video"])
+def test_cancelling_stops_between_tiles_or_frames(
+    work: Enlarging, job: MakeJob, tmp_path: Path, kind: str
+) -> None:
+    if kind == "picture":
+        made = job(".png", png(photograph(700, 700)))
+    else:
+        made = job(".mp4", write_clip(tmp_path / "clip.mp4").read_bytes())
+    shares: list[float] = []
+
+    class Stop(threading.Event):
+        def is_set(self) -> bool:
+            shares.append(made.share)
+            return len(shares) > 3
+
+    made.stop = Stop()
+    with pytest.raises(Cancelled):
+        work(made)
+    assert 0 < shares[-1] < 0.9 and shares == sorted(shares)
+    assert not any(path.name.startswith((".", "result")) for path in made.folder.iterdir())
+
+
+def test_a_full_disk_is_named(
+    work: Enlarging, job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = job(".png", png())
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError) as caught:
+        work(made)
+    assert meaning(caught.value, "mine.png").key == "r_disk"
+    assert [path.name for path in made.folder.iterdir()] == ["source.png"]
+
+
+def test_a_result_beyond_the_limit_is_refused_before_any_work(
+    work: Enlarging, job: MakeJob
+) -> None:
+    made = job(".png", png(photograph(700, 700)), scale=Fraction(4))
+    with pytest.raises(Refusal, match=r"would have 7.8 megapixels, and 3 are allowed"):
+        work(made)
+    assert [path.name for path in made.folder.iterdir()] == ["source.png"]
+
+
+def test_networks_of_the_command_line_are_offered(tmp_path: Path) -> None:
+    from sr_experiments.upscale.load_network import SHIPPED
+
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes((SHIPPED / "vdsr.safetensors").read_bytes())
+    assert Catalogue([f"mine={mine}"]).names == ["vdsr", "espcn", "mine", "bicubic"]
+    for wrong in ("mine", f"={mine}", f"vdsr={mine}", f"bicubic={mine}", "mine=nowhere"):
+        with pytest.raises(UserError, match="--model"):
+            Catalogue([wrong])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"model": "../../etc/passwd"},
+        {"scale": "8"},
+        {"scale": 1e9},
+        {"denoise": 2},
+        {"denoise": float("nan")},
+        {"sharpen": "1"},
+        {"sharpen": True},
+    ],
+)
+def test_settings_that_cannot_be_chosen_are_refused(asked: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(asked))):
+        Catalogue().settings(asked, may_keep=True)
+
+
+def test_consent_counts_only_where_it_can_be_given() -> None:
+    catalogue = Catalogue()
+    assert catalogue.settings({"keep": True}, may_keep=True).keep
+    assert not catalogue.settings({"keep": True}, may_keep=False).keep
+    assert not catalogue.settings({"keep": "true"}, may_keep=True).keep
+    assert not catalogue.settings({}, may_keep=True).keep

@@ -1,0 +1,129 @@
+"""Every way to name a network finds that network, or says in a line why not."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from sr_experiments.core.errors import UserError
+from sr_experiments.data.catalogue import embedded
+from sr_experiments.imaging.io import read_image
+from sr_experiments.imaging.resize import downscale, imresize, modcrop
+from sr_experiments.models.edsr import EDSR
+from sr_experiments.models.espcn import ESPCN
+from sr_experiments.models.network import upscale
+from sr_experiments.models.vdsr import VDSR
+from sr_experiments.models.weights import save_weights
+from sr_experiments.upscale import load_network
+from sr_experiments.upscale.upscaler import Upscaler
+
+TWO = Fraction(2)
+CONFIG = {"_target_": "sr_experiments.models.vdsr.VDSR", "scale": 2, "n_layers": 3, "n_feats": 4}
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return VDSR(2, 3, 4)
+
+
+def same(found, network):
+    ours, theirs = found.network.state_dict(), network.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+def test_a_run_a_checkpoint_a_file_and_a_shipped_name(tmp_path, network, monkeypatch):
+    other = VDSR(2, 3, 4)
+    run = tmp_path / "run"
+    save_weights(run / "checkpoints" / "weights.safetensors", network.state_dict(), CONFIG)
+    save_weights(run / "checkpoints" / "weights-averaged.safetensors", other.state_dict(), CONFIG)
+    state = {f"network.{k}": v for k, v in network.state_dict().items()} | {"loss.x": torch.ones(1)}
+    torch.save({"network": CONFIG, "state_dict": state}, tmp_path / "last.ckpt")
+    file = run / "checkpoints" / "weights.safetensors"
+    for name in (run, file, tmp_path / "last.ckpt"):
+        found = load_network.find(str(name), TWO)
+        assert same(found, network) and found.words.startswith("VDSR 3x4")
+    assert same(load_network.find(str(run), TWO, weights="averaged"), other)
+    with pytest.raises(UserError, match="only a run's directory"):
+        load_network.find(str(file), TWO, weights="averaged")
+    monkeypatch.setattr(load_network, "SHIPPED", tmp_path / "none")
+    with pytest.raises(UserError, match="name one with --model"):
+        load_network.find(None, TWO)
+    monkeypatch.setattr(load_network, "SHIPPED", tmp_path / "shipped")
+    save_weights(tmp_path / "shipped" / "small.safetensors", other.state_dict(), CONFIG)
+    assert same(load_network.find(None, TWO), other) and same(
+        load_network.find("small", TWO), other
+    )
+
+
+def test_a_network_that_ships_for_each_factor(tmp_path, monkeypatch):
+    monkeypatch.setattr(load_network, "SHIPPED", tmp_path)
+    config = {"_target_": "sr_experiments.models.espcn.ESPCN", "n1": 2, "n2": 2}
+    for scale in (2, 3, 4):
+        state = ESPCN(scale, 2, 2).state_dict()
+        save_weights(tmp_path / f"live_x{scale}.safetensors", state, config | {"scale": scale})
+    assert load_network.shipped() == ["live"]
+    wanted = {Fraction(3, 2): 2, Fraction(2): 2, Fraction(5, 2): 3, Fraction(4): 4, Fraction(5): 4}
+    for scale, own in wanted.items():
+        assert load_network.find("live", scale).network.scale == own
+    with pytest.raises(UserError, match="enlarges by 4; ask for no more"):
+        Upscaler(load_network.find("live", Fraction(5)).network, 5)
+
+
+def test_foreign_weights(tmp_path, research):
+    file = str(research / "weights" / "vdsr_twtygqyy_state_dict.pt")
+    found = load_network.find(file, Fraction(3), architecture="vdsr:bias=false")
+    assert found.network.scale == 3 and found.network.size == "20x64"
+    with pytest.raises(UserError, match="--architecture"):
+        load_network.find(file, TWO)
+    with pytest.raises(UserError, match="these are not the weights of VDSR"):
+        load_network.find(file, TWO, architecture="vdsr")
+    for wrong in ("vgg", "vdsr:bias", "vdsr:bias=no", "vdsr:depth=3"):
+        with pytest.raises(UserError, match=wrong.partition(":")[2].partition("=")[0] or "vgg"):
+            load_network.find(file, TWO, architecture=wrong)
+
+
+def test_what_holds_no_network_is_refused(tmp_path, network):
+    torch.save({"state_dict": {}}, tmp_path / "bare.ckpt")
+    (tmp_path / "text.ckpt").write_text("no pickle")
+    (tmp_path / "empty").mkdir()
+    evil = CONFIG | {"_target_": "os.system"}
+    save_weights(tmp_path / "evil.safetensors", network.state_dict(), evil)
+    save_weights(tmp_path / "other.safetensors", EDSR(2, 1, 4).state_dict(), CONFIG)
+    for name, says in {
+        "bare.ckpt": "does not say which network",
+        "text.ckpt": "cannot be read",
+        "empty": "not a run's directory",
+        "evil.safetensors": "refused",
+        "other.safetensors": "another network",
+        "absent": "no such name",
+    }.items():
+        with pytest.raises(UserError, match=says) as caught:
+            load_network.find(str(tmp_path / name), TWO)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "gain"),
+    [
+        *((None, 2, 1.5), (None, 3, 0.9), (None, 4, 0.7)),
+        *(("espcn", 2, 1.3), ("espcn", 3, 0.9), ("espcn", 4, 0.9)),
+    ],
+)
+def test_networks_that_ship_are_better_than_bicubic(name, scale, gain):
+    """On photographs that they have not seen; PSNR over R, G and B."""
+    network = load_network.find(name, Fraction(scale)).network.eval()
+    assert network.parameter_count == {2: 21_286, 3: 22_731, 4: 24_754}[scale] if name else 42_121
+    assert network.any_scale == (name is None)
+    gains = []
+    for path in embedded("test"):
+        hr = modcrop(torch.from_numpy(read_image(path)).permute(2, 0, 1), scale)[:, :240, :240]
+        lr = downscale(hr, scale)
+        with network.at(scale):
+            sr = upscale(network, lr[None])[0]
+        mine, other = (
+            (picture.double() - hr).square().mean().log10().mul(-10)
+            for picture in (sr, imresize(lr, scale))
+        )
+        gains.append((mine - other).item())
+    assert min(gains) > 0 and sum(gains) / len(gains) > gain
