@@ -1,6 +1,8 @@
 """Imports point down the layers, and what must start fast does without torch."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
