@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from sr_experiments.config import instantiate
 from sr_experiments.config.schema import compose, plain
 from sr_experiments.core.errors import UserError
+from sr_experiments.models.network import prepare
 from sr_experiments.training.checkpoints import AtomicCheckpointIO, load_weights, save_weights
 
 
@@ -18,7 +19,7 @@ def saved(tmp_path):
     """A network's weights on disk, the network, and its config."""
     words = ["model.n_resblocks=1", "model.n_feats=4", "activation=prelu", "scale=3"]
     config = plain(compose(words))["model"]
-    network = instantiate.build(config, "model").to(memory_format=torch.channels_last)
+    network = prepare(instantiate.build(config, "model"))
     save_weights(tmp_path / "deep" / "weights.safetensors", network.state_dict(), config)
     return tmp_path / "deep" / "weights.safetensors", network, config
 
@@ -27,7 +28,7 @@ def test_a_network_is_rebuilt_from_its_weights_alone(saved):
     path, network, config = saved
     state, described = load_weights(path)
     assert described == config
-    again = instantiate.build_network(described)
+    again = prepare(instantiate.build_network(described))
     again.load_state_dict(state)
     lr = torch.rand(2, 3, 9, 8)
     with torch.no_grad():

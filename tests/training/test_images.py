@@ -9,7 +9,7 @@ from sr_experiments.config.schema import compose
 from sr_experiments.data.catalogue import embedded
 from sr_experiments.imaging.io import read_image
 from sr_experiments.imaging.resize import downscale, modcrop
-from sr_experiments.models.network import upscale
+from sr_experiments.models.network import prepare, upscale
 from sr_experiments.runs.run import run
 from sr_experiments.training.checkpoints import load_weights
 
@@ -39,7 +39,7 @@ def test_what_a_network_made_by_each_kind_of_its_weights(pictures):
     assert len(found) == 2 * len(embedded("test"))
     for kind, suffix in (("weights", ""), ("weights-averaged", "_averaged")):
         state, node = load_weights(directory / "checkpoints" / f"{kind}.safetensors")
-        network = instantiate.build_network(node).eval()
+        network = prepare(instantiate.build_network(node))
         network.load_state_dict(state)
         for name, hr in truths():
             sr = upscale(network, downscale(hr, 3)[None])[0]

@@ -128,6 +128,6 @@ def test_an_interruption_is_one_line(inside, capsys, monkeypatch):
     def stop(*args, **keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sr_experiments.upscale.enlarge_file", stop)
+    monkeypatch.setattr("sr_experiments.upscale.__main__.enlarge_file", stop)
     assert main(["a.png", "out", "--model", "bicubic"]) == 130
     assert capsys.readouterr().err.count("\n") == 1

@@ -13,7 +13,7 @@ from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.models.espcn import ESPCN
 from sr_experiments.models.fsrcnn import FSRCNN
-from sr_experiments.models.network import Network, upscale
+from sr_experiments.models.network import Network, prepare, upscale
 from sr_experiments.models.rcan import RCAN
 from sr_experiments.models.srcnn import SRCNN
 from sr_experiments.models.vdsr import VDSR
@@ -32,7 +32,7 @@ def make(kind: str, scale: int) -> Network:
         "Bicubic": Bicubic(scale),
         "RCAN": RCAN(scale, 1, 1, 8, 4),
     }
-    return made[kind].eval()
+    return prepare(made[kind])
 
 
 def picture(height: int, width: int, seed: int = 0) -> torch.Tensor:

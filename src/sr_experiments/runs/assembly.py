@@ -12,7 +12,7 @@ from sr_experiments.core.errors import UserError
 from sr_experiments.data.datamodule import SuperResolutionData
 from sr_experiments.data.store import open_made
 from sr_experiments.models.foreign_weights import load_foreign
-from sr_experiments.models.network import Network, upscale
+from sr_experiments.models.network import Network, prepare, upscale
 from sr_experiments.models.transfer import Transfer, transfer
 from sr_experiments.runs.plan import further_scales
 from sr_experiments.training.callbacks.averaging import WeightAveraging
@@ -107,7 +107,7 @@ def _rebuilt(plan: "Plan") -> Network:
     state, config = load_weights(plan.directory.weights)
     network = instantiate.build_network(config, "teacher")
     network.load_state_dict(state)
-    return network
+    return prepare(network)
 
 
 def _moments(plan: "Plan") -> Mapping[int, Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from sr_experiments.core.device import free_memory
 from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.colour import rgb_to_ycbcr, round_to_uint8, ycbcr_to_rgb
 from sr_experiments.imaging.resize import imresize
-from sr_experiments.models.network import Network
+from sr_experiments.models.network import Network, prepare
 from sr_experiments.upscale.filters import filtered
 from sr_experiments.upscale.onnx_network import chosen, fingerprint
 from sr_experiments.upscale.tiles import (
@@ -104,7 +104,7 @@ class Upscaler:
                 f"--scale {_text(self.scale)}: this network enlarges by {network.scale}; ask for "
                 "no more, or name a network of a larger scale"
             )
-        self.network = network.eval().to(self.device)
+        self.network = prepare(network, self.device)
         self.tile, self.memory, self.self_ensemble = tile, memory, self_ensemble
         self.denoise, self.sharpen, self.batch = denoise, sharpen, batch
         # Without parameters there is nothing to save: imresize is done at once and as a whole.
