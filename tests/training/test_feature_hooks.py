@@ -1,4 +1,4 @@
-"""FeatureHooks: what a layer put out, whatever becomes of it, and the stages that networks declare."""
+"""FeatureHooks: what a layer computes, whatever becomes of it, and the stages networks declare."""
 
 import copy
 

@@ -1,8 +1,8 @@
 """What a file of ``sweeps/`` may say: a paper's reference, networks, tables, figures, remarks.
 
 The models are strict: an unknown key, a missing one or a wrong type is an error. Reading the
-files, with the line of a mistake, is :mod:`sr_experiments.report.paper.load`; what a paper claims is
-typed in :mod:`sr_experiments.report.paper.claims`.
+files, with the line of a mistake, is :mod:`sr_experiments.report.paper.load`; what a paper claims
+is typed in :mod:`sr_experiments.report.paper.claims`.
 """
 
 from collections.abc import Iterator, Sequence
