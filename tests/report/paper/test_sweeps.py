@@ -170,7 +170,7 @@ def test_papers_are_known_by_name() -> None:
     assert "activation" in papers()
     for name in papers():
         assert load_paper(name).name == name
-    with pytest.raises(UserError, match=r"no paper is called 'activaton'; choose .*activation"):
+    with pytest.raises(UserError, match=r"unknown paper 'activaton'; choose .*activation"):
         load_paper("activaton")
 
 
@@ -194,7 +194,12 @@ def line_of(text: str, part: str) -> int:
             "tables[0].published[4].DIV2K.relu[0]",
             "valid number, found '30.73'",
         ),
-        ("{relu: [32.35, ", "{rely: [32.35, ", "tables[0].published[2].B100.rely", "no column"),
+        (
+            "{relu: [32.35, ",
+            "{rely: [32.35, ",
+            "tables[0].published[2].B100.rely",
+            "not declared as a column",
+        ),
         (
             "Urban100:\n          {relu: [26.65, 0.7836], ",
             "Urban100:\n          {",
@@ -208,8 +213,13 @@ def line_of(text: str, part: str) -> int:
             "networks.edsr.parameters[2]",
             "found -1",
         ),
-        ("    size: 32x256", "    name: EDSR2\n    size: 32x256", "name", "twice"),
-        ("over: [DIV2K,", "over: [DIV2k,", "tables[0].average.over[0]", "DIV2k is no data set"),
+        ("    size: 32x256", "    name: EDSR2\n    size: 32x256", "name", "duplicate key"),
+        (
+            "over: [DIV2K,",
+            "over: [DIV2k,",
+            "tables[0].average.over[0]",
+            "DIV2k is not declared as a data set",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_file_line_and_key(
@@ -231,11 +241,21 @@ def test_a_mistake_is_named_with_file_line_and_key(
 @pytest.mark.parametrize(
     ("old", "new", "key", "reason"),
     [
-        ("    over: swa_1\n", "    over: swa_4\n", "claims[3].over", "no column of table1; it has"),
-        ("datasets: [Urban100]", "datasets: [Urban10]", "claims[0].datasets[0]", "no data set of"),
+        ("    over: swa_1\n", "    over: swa_4\n", "claims[3].over", "not declared as a column"),
+        (
+            "datasets: [Urban100]",
+            "datasets: [Urban10]",
+            "claims[0].datasets[0]",
+            "not declared as a data set",
+        ),
         ("kind: stability", "kind: stable", "claims[4]", "'stable'"),
         ("  - id: steadier", "  - id: smaller_rate", "claims[4].id", "two claims are called"),
-        ("    kind: curve\n    table: table1\n", "    kind: curve\n", "figures[0]", "name it"),
+        (
+            "    kind: curve\n    table: table1\n",
+            "    kind: curve\n",
+            "figures[0]",
+            "needs the table",
+        ),
         ("    protocol: y\n    x: epoch", "    x: epoch", "figures[0]", "needs the protocol"),
         ("0.128, unit: dB", "0.128, unit: db", "claims[0].published.unit", "found 'db'"),
         (
@@ -251,7 +271,12 @@ def test_a_mistake_is_named_with_file_line_and_key(
             "tables[0].published[2].Set14.swa_2",
             "an SSIM, but Set14 has no protocol for it",
         ),
-        ("words.averaging: swa", "word.averaging: swa", "tables[0].columns[0].where", "selects on"),
+        (
+            "words.averaging: swa",
+            "word.averaging: swa",
+            "tables[0].columns[0].where",
+            "selector begins",
+        ),
         (
             "        weights: raw\n",
             "        network: san\n",
@@ -262,7 +287,7 @@ def test_a_mistake_is_named_with_file_line_and_key(
             "    experiment: swa_sweep",
             "    experiment: no_sweep",
             "tables[0].experiment",
-            "no stage of this paper: swa_sweep",
+            "not declared as a stage of this paper; choose swa_sweep",
         ),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from sr_experiments.report.evidence.collect import collect
 from sr_experiments.report.evidence.cost import cost_rows, costs
 from sr_experiments.report.evidence.verdicts import Part, Verdict
-from sr_experiments.report.paper.claims import Effect
+from sr_experiments.report.paper.claims import PublishedEffect
 from sr_experiments.report.paper.load import load_paper
 from sr_experiments.report.render.csv_files import claims_csv, scores_csv
 from sr_experiments.report.render.document import Document, document
@@ -173,7 +173,7 @@ def test_published_effects_keep_their_digits() -> None:
         if wording(Verdict("no runs", claim=c), PAPER).published == "-8.50 %"
     ]
     assert claim.published is not None and claim.published.value == -8.5
-    about = Effect(value=0.3, unit="dB", of="on Urban100")  # "about 0.3 dB" is not 0.30
+    about = PublishedEffect(value=0.3, unit="dB", of="on Urban100")  # "about 0.3 dB" is not 0.30
     assert wording(replace(VERDICT, published=about), PAPER).published.startswith("+0.3 dB ")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sr_experiments.report.evidence.records import ImageScore, Run, ScoreKey
-from sr_experiments.report.paper.definition import Protocols
+from sr_experiments.report.paper.definition import ProtocolPair
 from sr_experiments.report.paper.strict import METRICS, Metric
 
 
@@ -48,7 +48,7 @@ class Source:
 
 def fill(
     dataset: str,
-    rules: Protocols,
+    rules: ProtocolPair,
     columns: Mapping[str, Source],
     notes: list[str],
     images: frozenset[str] = frozenset(),
@@ -112,7 +112,9 @@ def _scores(run: Run, dataset: str, weights: str, protocol: str) -> Mapping[str,
     return run.scores.get(ScoreKey(dataset, weights, protocol), {})
 
 
-def _cells(seeds: Sequence[tuple[int, Run]], dataset: str, weights: str, rules: Protocols) -> Cells:
+def _cells(
+    seeds: Sequence[tuple[int, Run]], dataset: str, weights: str, rules: ProtocolPair
+) -> Cells:
     psnr: dict[int, float] = {}
     ssim: dict[int, float] = {}
     for seed, run in seeds:

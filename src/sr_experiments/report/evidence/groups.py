@@ -12,7 +12,7 @@ from typing import Any
 
 from sr_experiments.report.evidence import records
 from sr_experiments.report.evidence.records import Run
-from sr_experiments.report.paper.definition import Network, PaperTable
+from sr_experiments.report.paper.definition import PaperNetwork, PaperTable
 
 #: Budgets from the largest; others come last.
 BUDGETS = ("paper", "study", "quick", "smoke")
@@ -68,7 +68,7 @@ def _same(value: Any, wanted: Any) -> bool:
     return bool(value == wanted)
 
 
-def fits(ours: records.Network | None, wanted: Network) -> bool:
+def fits(ours: records.Network | None, wanted: PaperNetwork) -> bool:
     """Whether a run's network has the name and size of the paper's."""
     found = (ours.name.lower(), ours.size) if ours is not None else None
     return found == (wanted.name.lower(), wanted.size)

@@ -31,7 +31,7 @@ from sr_experiments.report.paper.claims import (
     BICUBIC,
     Claim,
     Convergence,
-    Effect,
+    PublishedEffect,
     Share,
     Stability,
 )
@@ -54,7 +54,7 @@ class Verdict(Finding):
     """
 
     claim: Claim
-    published: Effect | None = None
+    published: PublishedEffect | None = None
     budgets: Sequence[str] = ()
     networks: Sequence[str] = ()
     same_size: bool = False
@@ -135,5 +135,5 @@ def _verdict(paper: Paper, claim: Claim, group: Group, column: Side, over: Side)
     )
 
 
-def _published(claim: Claim) -> Effect | None:
+def _published(claim: Claim) -> PublishedEffect | None:
     return None if isinstance(claim, Convergence | Stability | Share) else claim.published

@@ -1,45 +1,43 @@
-"""What a paper claims, as data: ``claims`` of a file of ``sweeps/``.
+"""What a paper claims, typed: the ``claims`` of a file of ``sweeps/``.
 
-Every claim sets a ``column`` of a table against another one, its ``over``, which may be
-``bicubic``. What our runs say of it is :mod:`sr_experiments.report.evidence.verdicts`.
+Every claim compares a ``column`` of a table with a second one, ``over``, which may be ``bicubic``.
+:mod:`sr_experiments.report.evidence.verdicts` decides what our runs say about it.
 """
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sr_experiments.report.paper.strict import Metric, Name, PsnrProtocol, Strict, Text
+from sr_experiments.report.paper.strict import Count, Metric, Name, PsnrProtocol, StrictModel, Text
 
-#: The reference that every table has beside its columns.
+#: The reference that every table shows beside its columns.
 BICUBIC = "bicubic"
 
 Unit = Literal["dB", "%", "SSIM"]
-Scale = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(gt=0, le=1)]
 Margin = Annotated[float, Field(ge=0)]
 
 
-class Effect(Strict):
-    """A difference in print; ``of`` says of what where it is not of all data sets."""
+class PublishedEffect(StrictModel):
+    """A printed difference; ``of`` names what it was measured on, by default all data sets."""
 
     value: float
     unit: Unit
     of: Text | None = None
 
 
-class _Claim(Strict):
-    """What all claims have.
+class _ClaimBase(StrictModel):
+    """The fields of every claim.
 
     Attributes:
-        id: its name within the paper.
-        text: what the paper says, in English.
-        source: where it says so.
-        table: the table whose columns are set against each other.
-        column: the one that the claim is about.
-        over: the other one.
-        scales: of the runs; several are pooled.
-        datasets: those of the table it speaks of; without, all of them.
-        note: what has to be known to judge it.
+        id: unique within the paper.
+        text: the claim in English.
+        source: where the paper makes it.
+        table: the table whose columns are compared.
+        column: the column that the claim is about.
+        over: the column it is compared with.
+        scales: several are pooled.
+        datasets: of the table; by default all.
+        note: a caveat for the reader of the verdict.
     """
 
     id: Name
@@ -48,54 +46,54 @@ class _Claim(Strict):
     table: Name
     column: Name
     over: Name
-    scales: Annotated[list[Scale], Field(min_length=1)]
+    scales: Annotated[list[Count], Field(min_length=1)]
     datasets: list[Text] = Field(default_factory=list)
     note: Text | None = None
 
 
-class _Effective(_Claim):
-    """A claim on a difference of scores, measured in the published unit.
+class _ScoreDifference(_ClaimBase):
+    """A claim on a difference of scores, in the published unit.
 
-    A percentage is of the mean score of ``percent_of``: the column that the paper sets as 100.
+    A percentage is relative to the mean score of ``percent_of``.
     """
 
     metric: Metric = "psnr"
     percent_of: Literal["over", "column"] = "over"
-    published: Effect | None = None
+    published: PublishedEffect | None = None
 
     @property
     def unit(self) -> Unit:
-        """The unit of the published effect; without one, that of the metric."""
+        """The unit of the published effect, or of the metric where none is published."""
         if self.published is not None:
             return self.published.unit
         return "dB" if self.metric == "psnr" else "SSIM"
 
 
-class Difference(_Effective):
+class Difference(_ScoreDifference):
     """``column`` scores higher than ``over``; with ``each``, on every single data set."""
 
     kind: Literal["difference"]
     each: bool = False
 
 
-class NoDifference(_Effective):
+class NoDifference(_ScoreDifference):
     """The two differ by less than ``margin``, in the unit of the claim."""
 
     kind: Literal["no_difference"]
     margin: Annotated[float, Field(gt=0)]
 
 
-class NotBetter(_Effective):
-    """``column`` does not score more than ``margin`` above ``over``."""
+class NotBetter(_ScoreDifference):
+    """``column`` does not exceed ``over`` by more than ``margin``."""
 
     kind: Literal["not_better"]
     margin: Margin = 0.0
 
 
-class Convergence(_Claim):
-    """``column`` needs fewer updates than ``over`` to a PSNR on the validation images, or does not.
+class Convergence(_ClaimBase):
+    """``column`` reaches a validation PSNR in fewer updates than ``over``, or does not.
 
-    Less than ``margin`` (0.1: a tenth of the updates) counts as no gain.
+    A gain below ``margin`` counts as none; 0.1 is a tenth of the updates.
     """
 
     kind: Literal["convergence"]
@@ -104,10 +102,10 @@ class Convergence(_Claim):
     margin: Margin = 0.1
 
 
-class Stability(_Claim):
-    """The PSNR of ``column`` on the validation images changes less between epochs than ``over``'s.
+class Stability(_ClaimBase):
+    """The validation PSNR of ``column`` varies less from epoch to epoch than that of ``over``.
 
-    Less than ``margin`` (0.1: a tenth of the change) counts as no gain.
+    A gain below ``margin`` counts as none; 0.1 is a tenth of the variation.
     """
 
     kind: Literal["stability"]
@@ -115,12 +113,12 @@ class Stability(_Claim):
     margin: Margin = 0.1
 
 
-class Share(_Claim):
-    """``column`` scores higher than ``over`` on at least ``threshold`` of the images."""
+class Share(_ClaimBase):
+    """``column`` scores higher than ``over`` on at least a share ``threshold`` of the images."""
 
     kind: Literal["share"]
     metric: Metric = "psnr"
-    threshold: Fraction
+    threshold: Annotated[float, Field(gt=0, le=1)]
 
 
 EffectClaim = Difference | NoDifference | NotBetter

@@ -1,4 +1,4 @@
-"""The strict models that files of ``sweeps/`` are read with, and the words they share."""
+"""The base of all models of ``sweeps/`` files, and the types that they share."""
 
 from typing import Annotated, Any, Literal
 
@@ -14,17 +14,18 @@ SsimProtocol = Literal["y", "y_rounded", "rgb", "y_first"]
 
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Count = Annotated[int, Field(gt=0)]
 
 
-class Strict(BaseModel):
-    """No unknown key, no conversion of types, no change."""
+class StrictModel(BaseModel):
+    """An immutable model without unknown keys or type conversions."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     @model_validator(mode="before")
     @classmethod
     def _known_keys_only(cls, data: Any) -> Any:
-        """Pydantic's own refusal does not say which keys there are."""
+        """Name the known keys, which pydantic's own error does not."""
         if isinstance(data, dict):
             for key in data:
                 if key not in cls.model_fields:

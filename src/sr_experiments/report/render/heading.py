@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sr_experiments.report.evidence.groups import fits
 from sr_experiments.report.evidence.records import Run
 from sr_experiments.report.evidence.table import Table
-from sr_experiments.report.paper.definition import Network
+from sr_experiments.report.paper.definition import PaperNetwork
 from sr_experiments.report.render.protocol_lines import PSNR_RULES, SSIM_RULES
 
 
@@ -92,7 +92,7 @@ def _protocols(table: Table, metric: str, rules: dict[str, str]) -> str:
     return "; ".join(f"{', '.join(at)} by {rule}: {rules[rule]}" for rule, at in names.items())
 
 
-def _networks(table: Table) -> dict[str, Network]:
+def _networks(table: Table) -> dict[str, PaperNetwork]:
     """The paper's networks of a table; by the labels of its columns where they differ."""
     found = {c.label: table.paper.network_of(table.source, c) for c in table.source.columns}
     if len({repr(network) for network in found.values()}) == 1:

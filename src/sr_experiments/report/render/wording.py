@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sr_experiments.report.evidence.verdicts import Outcome, Verdict
-from sr_experiments.report.paper.claims import Effect
+from sr_experiments.report.paper.claims import PublishedEffect
 from sr_experiments.report.paper.definition import Paper
 from sr_experiments.report.paper.strict import Metric
 from sr_experiments.report.render.text import LABELS, fixed
@@ -85,7 +85,7 @@ def rules(verdict: Verdict, paper: Paper) -> str:
     return f"{LABELS[metric]} by {' and '.join(filter(None, names))}" if names else LABELS[metric]
 
 
-def _published(effect: Effect | None) -> str:
+def _published(effect: PublishedEffect | None) -> str:
     """The paper's effect with the digits that its file gives; percentages with two at least."""
     if effect is None:
         return ""
