@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sr_experiments.core.cli import Parser, fraction, number, whole
 from sr_experiments.core.errors import UserError
-from sr_experiments.imaging.io import SUFFIXES
+from sr_experiments.imaging.formats import IMAGE_SUFFIXES
 from sr_experiments.upscale.convert_image import enlarge_file
 from sr_experiments.upscale.image_file import FORMATS, measure
 from sr_experiments.upscale.load_network import find, shipped
@@ -218,7 +218,7 @@ def plan(
     if single and is_video(found[0][0]) and known:
         check_target(target, videos)
         jobs = [Job(found[0][0], target, measure_video(found[0][0], videos))]
-    elif single and (known in FORMATS or known in SUFFIXES or is_video(target)):
+    elif single and (known in FORMATS or known in IMAGE_SUFFIXES or is_video(target)):
         if known not in FORMATS:
             raise UserError(f"{target}: can be written as {', '.join(FORMATS)}")
         jobs = [Job(found[0][0], target, measure(found[0][0])[0])]
@@ -250,7 +250,7 @@ def plan(
 
 def _is_ours(path: Path, root: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    ours = path.suffix.lower() in SUFFIXES or is_video(path)
+    ours = path.suffix.lower() in IMAGE_SUFFIXES or is_video(path)
     return ours and not hidden and path.is_file()
 
 
