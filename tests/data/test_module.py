@@ -144,7 +144,7 @@ def test_small_pictures_are_refused_with_their_count(find, mixed, tmp_path):
     with pytest.raises(UserError) as caught:
         module(find, mixed, tmp_path).setup()
     message = str(caught.value)
-    assert "2 of 5 pictures are smaller than the 24x24 patch (b, d)" in message
+    assert "2 of 5 images are smaller than the 24x24 patch (b, d)" in message
     assert "training.patch_size=11 or data.small=skip" in message
     module(find, mixed, tmp_path, patch_size=11).setup()  # the remedy it names is one
 
@@ -153,14 +153,14 @@ def test_small_pictures_are_skipped_with_their_count(find, mixed, tmp_path, capl
     data = module(find, mixed, tmp_path, small="skip")
     with caplog.at_level(logging.WARNING):
         data.setup()
-    assert "2 of 5 pictures left out, smaller than the 24x24 patch (b, d)" in caplog.text
+    assert "2 of 5 images left out, smaller than the 24x24 patch (b, d)" in caplog.text
     assert data.train_pairs.hr.names == ("a", "c", "e")
     full = data.benchmarks[0]
     assert full.hr.names == ("a", "b", "c", "d", "e"), "what is scored is never left out"
     for mine, theirs in ((0, 0), (1, 2), (2, 4)):
         for left, right in zip(data.train_pairs[mine], full[theirs], strict=True):
             assert np.array_equal(left.numpy(), right.numpy())
-    with pytest.raises(UserError, match="5 of 5 pictures"):
+    with pytest.raises(UserError, match="5 of 5 images"):
         module(find, mixed, tmp_path, small="skip", patch_size=13).setup()
 
 
