@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import wraps
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from sr_experiments.core.console import print_error
 from sr_experiments.core.errors import UserError
@@ -17,7 +17,11 @@ from sr_experiments.core.errors import UserError
 #: What an interrupted command says if the same command resumes its work.
 RESUMES = "run the same command again to resume"
 
-Main = Callable[[list[str] | None], int]
+
+class Main(Protocol):
+    """A command's entry point; ``argv`` is ``sys.argv[1:]`` by default."""
+
+    def __call__(self, argv: list[str] | None = None) -> int: ...
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,7 +32,7 @@ class Parser(argparse.ArgumentParser):
         raise UserError("bad-command-line", "{reason}; --help lists the options", reason=message)
 
 
-def command(interrupted: str = "") -> Callable[[Main], Main]:
+def command(interrupted: str = "") -> Callable[[Callable[[list[str] | None], int]], Main]:
     """Decorate a command's ``main(argv)`` so that a user's mistake is one line on stderr.
 
     A :class:`UserError` becomes ``error: ...`` and exit code 2, Ctrl-C a line and exit code 130.
@@ -38,7 +42,7 @@ def command(interrupted: str = "") -> Callable[[Main], Main]:
         interrupted: what to say after Ctrl-C, such as :data:`RESUMES`.
     """
 
-    def decorate(main: Main) -> Main:
+    def decorate(main: Callable[[list[str] | None], int]) -> Main:
         @wraps(main)
         def wrapper(argv: list[str] | None = None) -> int:
             try:

@@ -156,8 +156,8 @@ def _verify(args: argparse.Namespace, root: Path, console: "Console") -> int:
             console.print(line)
     if len(absent) == len(datasets):
         raise absent[0]
-    for error in absent:  # a part of a group is missing: one line, without the two trees
-        console.print(str(error).splitlines()[0])
+    for reason in absent:  # a part of a group is missing: one line, without the two trees
+        console.print(str(reason).splitlines()[0])
     return 1 if broken or absent else 0
 
 
