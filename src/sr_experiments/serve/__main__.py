@@ -6,7 +6,6 @@ sends nothing anywhere.
 
 import importlib.util
 import logging
-import math
 import socket
 import sys
 import webbrowser
@@ -63,7 +62,12 @@ def _parser() -> Parser:
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s, this machine)")
-    add("--port", type=_port, default=7860, help="%(default)s by default; 0 for any that is free")
+    add(
+        "--port",
+        type=whole(0, 65535),
+        default=7860,
+        help="%(default)s by default; 0 for any that is free",
+    )
     add("--open", action="store_true", help="open the page in the browser")
     add(
         "--model",
@@ -99,7 +103,7 @@ def _parser() -> Parser:
         add(
             f"--{name.replace('_', '-')}",
             metavar="N",
-            type=_minutes if isinstance(value, float) else _count,
+            type=number(0, above=True) if isinstance(value, float) else whole(1),
             default=value,
             help=f"{text} (%(default)s)",
         )
@@ -250,19 +254,6 @@ def _writable(folder: Path) -> None:
         raise UserError(
             f"--keep-uploads {folder}: cannot be written ({error.strerror or error})"
         ) from None
-
-
-def _port(text: str) -> int:
-    return whole(text, 0, 65535, f"--port {text}: a number from 0 to 65535")
-
-
-def _count(text: str) -> int:
-    return whole(text, 1, 10**9 - 1, f"{text}: a limit is a whole number above 0")
-
-
-def _minutes(text: str) -> float:
-    above = math.ulp(0.0)
-    return number(text, above, 999_999, f"{text}: a limit is a number of minutes above 0")
 
 
 if __name__ == "__main__":
