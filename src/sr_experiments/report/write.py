@@ -100,7 +100,7 @@ def write_reports(
     _write(written[-1], to_html(sorted(page, key=lambda report: report.paper.name)))
     skipped = skipped_names(collection, runs_root)
     if skipped:
-        console.print(Text("\nFolders left out", style="bold"))
+        console.print(Text("\nSkipped folders", style="bold"))
     for folder, reason in skipped:
         console.print(Text(f"- {folder}: {reason}"), soft_wrap=True)
     console.print()
