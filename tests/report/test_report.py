@@ -309,5 +309,22 @@ def test_the_same_runs_give_the_same_bytes(runs: Path, tmp_path: Path) -> None:
 def test_two_papers_of_one_name_are_refused(runs: Path, tmp_path: Path) -> None:
     copy = tmp_path / "mine.yaml"
     copy.write_text((shipped("sweeps") / "activation.yaml").read_text("utf-8"), "utf-8")
-    with pytest.raises(UserError, match="another paper called activation"):
+    with pytest.raises(UserError) as error:
         write_reports(["activation", str(copy)], runs, tmp_path, Console(file=StringIO()))
+    assert error.value.code == "paper-name-taken"
+    assert error.value.message.fields == {"file": str(copy), "name": "activation"}
+
+
+@pytest.mark.parametrize("budget", ["smoke", "quick", "desk", "study"])
+def test_nothing_below_budget_paper_is_called_a_reproduction(
+    budget: str, tmp_path: Path, write_run: Writer
+) -> None:
+    """With the paper's own network and seeds, too."""
+    for activation, psnr in (("relu", 38.0), ("mish", 38.5)):
+        run = {"words": {"budget": budget}, "size": "32x256", "parameters": 40_729_603}
+        write_run({"Set5": {"baby": (psnr, 0.94)}}, activation=activation, **run)
+    for text in report(tmp_path / "runs", tmp_path / "report", width=500):
+        assert "full recipe" not in text
+        claimed = re.findall(r"(?:\S+\s+){2}\S*reproduc\w*", text)
+        assert all(re.match(r"not\s+a\s+reproduction", words) for words in claimed), claimed
+        assert ("mean nothing" if budget == "smoke" else "direction of effects only") in text

@@ -64,6 +64,8 @@ def disclaimer(table: Table) -> str:
     if table.budget is None:
         rest = "published numbers only" if printed else "and the paper prints no numbers"
         return f"No finished run fits this table (experiment {table.source.experiment}): {rest}."
+    if table.budget == "smoke":
+        return "budget=smoke only tests that the runs work; its numbers mean nothing."
     target = "the published numbers" if printed else "the paper, which prints no numbers"
     if table.budget != "paper":
         return (
