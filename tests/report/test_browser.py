@@ -17,8 +17,8 @@ Writer = Callable[..., Path]
 
 @pytest.fixture
 def page_file(tmp_path: Path, write_run: Writer) -> Path:
-    """A report with scores, curves, pictures, long names and a folder that was left out."""
-    pictures = np.random.default_rng(0).integers(0, 255, (2, 120, 120, 3)).astype(np.uint8)
+    """A report with scores, curves, images, long names and a skipped folder."""
+    images = np.random.default_rng(0).integers(0, 255, (2, 120, 120, 3)).astype(np.uint8)
     for number, activation in enumerate(("relu", "mish")):
         scores = {"Set5": {"baby": (37.0 + number, 0.93)}, "a_set_of_ours_" * 8: {"i": (30, 0.9)}}
         folder = write_run(scores, activation=activation, folder=f"{activation}-{'long-' * 30}")
@@ -26,7 +26,7 @@ def page_file(tmp_path: Path, write_run: Writer) -> Path:
         (folder / "history.csv").write_text(
             "\n".join(["epoch,update,lr,train_loss,val_psnr_y", *lines])
         )
-        write_png(folder / "images/Set5/baby.png", pictures[number])
+        write_png(folder / "images/Set5/baby.png", images[number])
     (write_run({"Set5": {"baby": (1, 0.1)}}) / "scores.csv").unlink()
     out = tmp_path / "report"
     write_reports(["activation", "swa"], tmp_path / "runs", out, Console(file=StringIO()))

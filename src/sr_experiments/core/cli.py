@@ -21,7 +21,9 @@ RESUMES = "run the same command again to resume"
 class Main(Protocol):
     """A command's entry point; ``argv`` is ``sys.argv[1:]`` by default."""
 
-    def __call__(self, argv: list[str] | None = None) -> int: ...
+    def __call__(self, argv: list[str] | None = None) -> int:
+        """Return the exit code."""
+        ...
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,6 +1,6 @@
 """``python -m sr_experiments.report``: the papers' tables and claims beside our runs.
 
-Needs no torch: a report opens on a laptop from copied run folders.
+Needs no torch: a report can be written on a laptop from copied run folders.
 """
 
 import argparse
@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 
 DESCRIPTION = (
-    "Set finished runs beside the papers: verdicts on claims, tables, figures, pictures, cost. "
-    "Writes index.html (one page that opens offline) and, for each paper, Markdown, CSV and LaTeX."
+    "Compare finished runs with the papers: verdicts on claims, tables, figures, images and cost. "
+    "Writes index.html (one page that works offline) and, for each paper, Markdown, CSV and LaTeX."
 )
 EPILOG = """examples:
   python -m sr_experiments.report
@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print verdicts and tables, and write the page, Markdown, CSV and LaTeX.
 
     Returns:
-        0, or 2 after a mistake of the user's, which is told in one line on stderr.
+        0, or 2 after a mistake of the user, which is printed in one line on stderr.
     """
     parser = argparse.ArgumentParser(
         prog="python -m sr_experiments.report",
@@ -30,18 +30,24 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "papers", nargs="*", metavar="PAPER", help="name or YAML file (default: every paper)"
+        "papers",
+        nargs="*",
+        metavar="PAPER",
+        help="name or YAML file of a paper (default: all papers)",
     )
     parser.add_argument(
-        "--runs", type=Path, default=_place("runs"), help="folder of runs (default: %(default)s)"
+        "--runs", type=Path, default=_folder("runs"), help="folder of runs (default: %(default)s)"
     )
     parser.add_argument(
-        "--out", type=Path, default=_place("report"), help="where to write (default: %(default)s)"
+        "--out",
+        type=Path,
+        default=_folder("report"),
+        help="folder of the report (default: %(default)s)",
     )
     parser.add_argument("--budget", help="only runs of this budget (and bicubic)")
     arguments = parser.parse_args(argv)
 
-    # Only now: --help should not wait for them.
+    # Imported late: --help does not wait for them.
     from rich.console import Console
     from rich.text import Text
 
@@ -58,8 +64,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _place(name: str) -> Path:
-    """A folder as the configs have it: from ``SR_RUNS``, ``SR_REPORT``, or here."""
+def _folder(name: str) -> Path:
+    """The folder that the configs use: ``$SR_RUNS``, ``$SR_REPORT``, or one here."""
     return Path(os.environ.get(f"SR_{name.upper()}", name))
 
 

@@ -19,9 +19,9 @@ from sr_experiments.report.render.latex import to_latex
 from sr_experiments.report.render.markdown import to_markdown
 from sr_experiments.report.render.terminal import show
 
-#: The page of all papers.
+#: The page of the papers.
 INDEX = "index.html"
-#: The files of one paper: what is added to its name, and what fills it.
+#: The files of one paper: suffix and renderer.
 FILES: dict[str, Callable[[Document], str]] = {
     ".md": to_markdown,
     ".csv": scores_csv,
@@ -31,32 +31,11 @@ FILES: dict[str, Callable[[Document], str]] = {
 
 
 def write_report(
-    paper: str,
-    runs_root: Path,
-    out: Path,
-    console: Console,
-    budget: str | None = None,
-    shown: str | None = None,
+    paper: str, runs_root: Path, out: Path, console: Console, shown: str | None = None
 ) -> list[Path]:
-    """Print a paper's tables and write them to ``out``, and the page of all papers.
-
-    Args:
-        paper: a name of ``sweeps/`` or a YAML file.
-        runs_root: the folder of runs; what cannot be read there is named and left out.
-        out: the folder of reports, made if need be.
-        console: where the tables, the paths and the folders left out are printed.
-        budget: only tables of this one.
-        shown: of the tables written, print only those of this budget.
-
-    Returns:
-        The paper's files (Markdown, two of CSV, LaTeX) and the page.
-
-    Raises:
-        UserError: no such paper, a mistake in its file, no folder of runs, no run of the budget,
-            or ``out`` cannot be written.
-    """
+    """As :func:`write_reports` for one paper; the page shows all others as well."""
     others = [name for name in papers() if name != paper]
-    return write_reports([paper], runs_root, out, console, budget, shown, others)
+    return write_reports([paper], runs_root, out, console, shown=shown, others=others)
 
 
 def write_reports(
@@ -68,18 +47,25 @@ def write_reports(
     shown: str | None = None,
     others: Sequence[str] = (),
 ) -> list[Path]:
-    """As :func:`write_report` for several papers; the runs are read once.
+    """Print the tables of papers and write them to ``out``, with one page of all these papers.
 
     Args:
-        names: of the papers that are printed and written.
-        runs_root: as above.
-        out: as above.
-        console: as above.
-        budget: as above; it is a mistake only if no paper has runs of it.
-        shown: as above.
-        others: papers that stand on the page as well.
+        names: the papers, each a name of ``sweeps/`` or a YAML file.
+        runs_root: the folder of runs; those that cannot be read are named and skipped.
+        out: the folder of the report, created if needed.
+        console: where tables, paths and skipped folders are printed.
+        budget: only tables of this budget; an error only if no paper has runs of it.
+        shown: of the tables written, print only those of this budget.
+        others: papers that are only on the page.
+
+    Returns:
+        The files of each paper (Markdown, two of CSV, LaTeX) and the page.
+
+    Raises:
+        UserError: no such paper, a mistake in its file, no folder of runs, no run of the budget,
+            or ``out`` cannot be written.
     """
-    loaded = _load(names)  # a mistake is found before any work
+    loaded = _load(names)  # mistakes are found before the runs are read
     known = {paper.name for paper in loaded}
     also = [paper for paper in _load(others) if paper.name not in known]
     collection = collect(runs_root)
@@ -100,7 +86,7 @@ def write_reports(
     _write(written[-1], to_html(sorted(page, key=lambda report: report.paper.name)))
     skipped = skipped_names(collection, runs_root)
     if skipped:
-        console.print(Text("\nFolders left out", style="bold"))
+        console.print(Text("\nSkipped folders", style="bold"))
     for folder, reason in skipped:
         console.print(Text(f"- {folder}: {reason}"), soft_wrap=True)
     console.print()
@@ -114,7 +100,12 @@ def _load(names: Sequence[str]) -> list[Paper]:
     for name in dict.fromkeys(names):
         paper = load_paper(name)
         if paper.name in loaded:
-            raise UserError(f"{name}: there is another paper called {paper.name}; rename one")
+            raise UserError(
+                "paper-name-taken",
+                "{file}: another of the papers asked for is called {name}, too; rename one of them",
+                file=name,
+                name=paper.name,
+            )
         loaded[paper.name] = paper
     return list(loaded.values())
 
@@ -122,7 +113,7 @@ def _load(names: Sequence[str]) -> list[Paper]:
 def _documents(
     loaded: Sequence[Paper], collection: Collection, root: Path, budget: str | None
 ) -> list[Document]:
-    """Of a budget that some papers have no runs of, these show published numbers only."""
+    """A paper without runs of the budget shows published numbers only, unless none has any."""
     found, refused = [], []
     for paper in loaded:
         try:
@@ -136,7 +127,7 @@ def _documents(
 
 
 def _show(report: Document, budget: str | None, console: Console) -> None:
-    """Print a report, of one budget if it has that."""
+    """Print a report; of one budget only, if it has tables of that."""
     tables = [table for table in report.tables if table.budget == budget]
     if budget is not None and tables:
         verdicts = [verdict for verdict in report.verdicts if budget in verdict.budgets]

@@ -12,7 +12,7 @@ from sr_experiments.report.evidence.collect import collect
 from sr_experiments.report.evidence.groups import holds
 from sr_experiments.report.evidence.table import Row, Table, build_tables
 from sr_experiments.report.paper.load import load_paper
-from sr_experiments.report.render.heading import standing
+from sr_experiments.report.render.provenance import disclaimer
 
 Writer = Callable[..., Path]
 PAPER = load_paper("activation")
@@ -284,7 +284,7 @@ def test_a_table_takes_the_runs_of_its_own_experiment_first(
     ],
 )
 def test_a_table_without_runs_names_its_own_experiment(paper: str, number: int, said: str) -> None:
-    assert re.search(said, standing(build_tables(load_paper(paper), [])[number]))
+    assert re.search(said, disclaimer(build_tables(load_paper(paper), [])[number]))
 
 
 def test_numbers_without_ssim(tmp_path: Path, write_run: Writer) -> None:

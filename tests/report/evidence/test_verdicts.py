@@ -12,7 +12,7 @@ from sr_experiments.report.evidence.table import build_tables
 from sr_experiments.report.evidence.verdicts import Verdict, judge
 from sr_experiments.report.paper.definition import Paper
 from sr_experiments.report.paper.load import load_paper
-from sr_experiments.report.render.heading import heading, standing
+from sr_experiments.report.render.provenance import disclaimer, heading
 
 Writer = Callable[..., Path]
 #: Standard deviation over images of the difference of two trainings: B100 on EDSR shows about this.
@@ -298,7 +298,7 @@ def test_the_size_is_that_of_each_column(tmp_path: Path, write_run: Writer) -> N
     assert said["Network, paper"].startswith("SRCNN: SRCNN 9-1-5 (64-32), parameters 8,129.")
     assert "VDSR, VDSR without residual learning: VDSR 20x64" in said["Network, paper"]
     assert "SSIM" not in said
-    assert "the paper prints no numbers" in standing(table)
+    assert "the paper prints no numbers" in disclaimer(table)
 
 
 def test_budgets_and_recipes_are_judged_apart(tmp_path: Path, write_run: Writer) -> None:

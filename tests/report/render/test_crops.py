@@ -1,4 +1,4 @@
-"""Images side by side: the right picture, the right place, the right numbers."""
+"""Images side by side: the right image, the right place, the right numbers."""
 
 from base64 import b64decode
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def output(error: int) -> np.ndarray:
 
 @pytest.fixture
 def runs(tmp_path: Path, write_run: Writer) -> Path:
-    """ReLU and Mish differ most on the bird; the seed without pictures is passed over."""
+    """ReLU and Mish differ most on the bird; the seed without images is passed over."""
     scores = {"relu": (30.0, 30.0), "mish": (30.1, 31.0), "swish": (29.0, 35.0)}
     for activation, (baby, bird) in scores.items():
         table = {"Set5": {"baby": (baby, 0.9), "bird": (bird, 0.9)}}
@@ -64,15 +64,15 @@ def pixels(uri: str) -> np.ndarray:
     return np.asarray(Image.open(BytesIO(b64decode(data))))
 
 
-def test_the_picture_and_the_place_that_differ_most(runs: Path) -> None:
+def test_the_image_and_the_place_that_differ_most(runs: Path) -> None:
     (found,) = compare(runs)
-    assert (found.dataset, found.picture, found.scale, found.protocol) == ("Set5", "bird", 2, "y")
+    assert (found.dataset, found.image, found.scale, found.protocol) == ("Set5", "bird", 2, "y")
     left, top, width, height = found.box
     assert (width, height) == (SIDE, SIDE)
     assert top <= 60 and left <= 150 and top + height >= 100 and left + width >= 190
     assert [crop.label for crop in found.crops] == ["ReLU", "Mish"]
-    assert [crop.picture for crop in found.crops] == [30.0, 31.0]
-    assert [crop.crop for crop in found.crops] == [None, None]
+    assert [crop.image_psnr for crop in found.crops] == [30.0, 31.0]
+    assert [crop.crop_psnr for crop in found.crops] == [None, None]
     for crop, error in zip(found.crops, (4, 20), strict=True):
         window = output(error)[top : top + height, left : left + width]
         assert np.array_equal(pixels(crop.uri), window)
@@ -85,14 +85,14 @@ def test_with_the_ground_truth_crops_are_scored(runs: Path) -> None:
     write_png(bicubic / "images/Set5/bird.png", output(30))
     (found,) = compare(runs)
     assert [crop.label for crop in found.crops] == ["Ground truth", "Bicubic", "ReLU", "Mish"]
-    assert found.crops[1].picture == 28.0
+    assert found.crops[1].image_psnr == 28.0
     share = 40 * 40 / SIDE**2  # of the crop that is wrong, by the planted error
     for crop, error in zip(found.crops[1:], (30, 4, 20), strict=True):
         expected = 10 * np.log10(255**2 / (error**2 * share))
-        assert crop.crop == pytest.approx(expected, abs=1e-6)
+        assert crop.crop_psnr == pytest.approx(expected, abs=1e-6)
 
 
-def test_averaged_weights_have_pictures_of_their_own(runs: Path) -> None:
+def test_averaged_weights_have_images_of_their_own(runs: Path) -> None:
     (table,) = PAPER.tables
     columns = [c.model_copy(update={"weights": "averaged"}) for c in table.columns]
     paper = PAPER.model_copy(update={"tables": [table.model_copy(update={"columns": columns})]})
@@ -101,12 +101,12 @@ def test_averaged_weights_have_pictures_of_their_own(runs: Path) -> None:
     for activation, error in (("relu", 7), ("mish", 9)):
         write_png(folder_of(runs, activation) / "baby_averaged.png", output(error))
     (found,) = comparisons(build_tables(paper, collection.runs)[0], collection.runs)
-    assert found.picture == "baby"
-    assert [crop.picture for crop in found.crops] == pytest.approx([35.0, 35.1])
+    assert found.image == "baby"
+    assert [crop.image_psnr for crop in found.crops] == pytest.approx([35.0, 35.1])
 
 
 @pytest.mark.parametrize("damage", ["cut", "other size"])
-def test_broken_pictures_are_passed_over(runs: Path, damage: str) -> None:
+def test_broken_images_are_passed_over(runs: Path, damage: str) -> None:
     path = folder_of(runs, "mish") / "bird.png"
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:500])
@@ -115,7 +115,7 @@ def test_broken_pictures_are_passed_over(runs: Path, damage: str) -> None:
     assert compare(runs) == []
 
 
-def test_small_pictures_are_taken_whole_and_borders_do_not_count() -> None:
+def test_small_images_are_taken_whole_and_borders_do_not_count() -> None:
     a, b = np.zeros((2, 50, 200, 3), np.uint8)
     b[10:20, 120:130] = 255
     left, top, width, height = most_different([a, b], side=80)

@@ -17,7 +17,7 @@ from sr_experiments.report.paper.load import load_paper
 from sr_experiments.report.render.csv_files import claims_csv, scores_csv
 from sr_experiments.report.render.document import Document, document
 from sr_experiments.report.render.latex import escape, table_latex, to_latex
-from sr_experiments.report.render.wording import tally, wording
+from sr_experiments.report.render.verdict_text import tally, verdict_text
 
 Writer = Callable[..., Path]
 PAPER = load_paper("activation")
@@ -143,23 +143,23 @@ VERDICT = Verdict(
 
 
 def test_a_verdict_in_words() -> None:
-    found = wording(VERDICT, PAPER)
+    found = verdict_text(VERDICT, PAPER)
     assert (found.effect, found.interval) == ("+0.012 dB", "[-0.010, +0.035]")
     assert found.budget == "budget=quick"
-    assert found.basis == (
+    assert found.evidence == (
         "x2 Set5, Urban100; PSNR by y; 105 images; higher on 61 %; 2 seeds (spread 0.002); "
         "EDSR 4x16, not the paper's size"
     )
-    assert found.parts == "x2 Set5 +0.030, x2 Urban100 -0.010"
+    assert found.by_dataset == "x2 Set5 +0.030, x2 Urban100 -0.010"
     assert found.note == "Without B100."
-    assert "not the paper's" not in wording(replace(VERDICT, same_size=True), PAPER).basis
+    assert "not the paper's" not in verdict_text(replace(VERDICT, same_size=True), PAPER).evidence
     speed = replace(VERDICT, unit="x", effect=1.305, interval=(1.1, 1.5))
-    speed_up = wording(speed, PAPER)
+    speed_up = verdict_text(speed, PAPER)
     assert (speed_up.effect, speed_up.interval) == ("1.30 times", "[1.10, 1.50]")
-    share = wording(replace(VERDICT, unit="share", effect=0.83, interval=(0.7, 0.9)), PAPER)
+    share = verdict_text(replace(VERDICT, unit="share", effect=0.83, interval=(0.7, 0.9)), PAPER)
     assert (share.effect, share.interval) == ("83 % of images", "[70 %, 90 %]")
-    none = wording(Verdict("no runs", claim=CLAIM), PAPER)
-    assert (none.outcome, none.effect, none.interval, none.basis, none.budget) == (
+    none = verdict_text(Verdict("no runs", claim=CLAIM), PAPER)
+    assert (none.outcome, none.effect, none.interval, none.evidence, none.budget) == (
         *("no runs", "", "", "", ""),
     )
     verdicts = [VERDICT, replace(VERDICT, outcome="holds"), replace(VERDICT, outcome="holds")]
@@ -170,11 +170,11 @@ def test_published_effects_keep_their_digits() -> None:
     (claim,) = [
         c
         for c in PAPER.claims
-        if wording(Verdict("no runs", claim=c), PAPER).published == "-8.50 %"
+        if verdict_text(Verdict("no runs", claim=c), PAPER).published == "-8.50 %"
     ]
     assert claim.published is not None and claim.published.value == -8.5
     about = PublishedEffect(value=0.3, unit="dB", of="on Urban100")  # "about 0.3 dB" is not 0.30
-    assert wording(replace(VERDICT, published=about), PAPER).published.startswith("+0.3 dB ")
+    assert verdict_text(replace(VERDICT, published=about), PAPER).published.startswith("+0.3 dB ")
 
 
 def test_verdicts_as_csv(report: Document) -> None:

@@ -1,13 +1,13 @@
-"""The place of a picture where the variants of a table differ most, cut out of each one's output.
+"""The part of an image where the variants of a table differ most, cut out of each one's output.
 
-Runs keep their upscaled pictures where ``benchmarks.save_images=true``, as
-``images/<data set>/<picture>.png`` and, of averaged weights, ``<picture>_averaged.png``. Where one
-of them also keeps the ground truth, as ``<picture>_hr.png``, that is shown and scored against.
+Runs save their outputs where ``benchmarks.save_images=true``, as ``images/<data set>/<image>.png``
+and, of averaged weights, ``<image>_averaged.png``. Where one of them also saves the ground truth,
+as ``<image>_hr.png``, that is shown and scored against.
 """
 
 import math
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -22,47 +22,52 @@ from sr_experiments.report.evidence.records import Run, ScoreKey
 from sr_experiments.report.evidence.table import Table
 
 IMAGES = "images"
-#: Side of a crop in pixels of the upscaled picture.
+#: Side of a crop in pixels of the output.
 SIDE = 80
-#: Pixels along the border of a picture that do not decide on the place.
+#: Pixels along the border of an image that are ignored when a crop is chosen.
 MARGIN = 8
+
+#: Left, top, width and height.
+Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Crop:
-    """One variant's output at the place; ``picture`` in dB under the table's protocol.
+    """One variant's output in the box.
 
-    ``crop`` is the PSNR of what is shown, over R, G and B, where the ground truth is at hand.
+    ``image_psnr`` is of the whole image under the table's protocol, ``crop_psnr`` of the crop over
+    R, G and B, where the ground truth is at hand; both in dB.
     """
 
     label: str
     png: bytes
-    picture: float | None = None
-    crop: float | None = None
+    image_psnr: float | None = None
+    crop_psnr: float | None = None
 
     @property
     def uri(self) -> str:
-        """The crop as an address that holds it."""
+        """The crop as a ``data:`` URI."""
         return "data:image/png;base64," + b64encode(self.png).decode("ascii")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Crops of one picture at one scale, side by side; ``box`` is left, top, width, height."""
+    """Crops of one image at one scale, side by side."""
 
     table: Table
     scale: int
     dataset: str
-    picture: str
+    image: str
     protocol: str
-    box: tuple[int, int, int, int]
+    box: Box
+    has_truth: bool
     crops: Sequence[Crop]
     runs: Sequence[Run]
 
 
 @dataclass(frozen=True)
-class _Output:
-    """Where a variant's upscaled pictures of a data set lie, and what they score."""
+class _Outputs:
+    """A variant's outputs on a data set: where they are, and their PSNR by image."""
 
     label: str
     folder: Path
@@ -70,106 +75,101 @@ class _Output:
     scores: Mapping[str, float]
     run: Run
 
-    def path(self, picture: str) -> Path:
-        return self.folder / f"{picture}{self.suffix}.png"
+    def path(self, image: str) -> Path:
+        return self.folder / f"{image}{self.suffix}.png"
 
 
 def comparisons(table: Table, runs: Sequence[Run]) -> list[Comparison]:
-    """One comparison for each scale of a table at which two variants have kept their pictures.
+    """One comparison for each scale of a table at which two variants have saved their outputs.
 
     Args:
         table: its columns are the variants.
         runs: all finished runs, for bicubic.
     """
-    found = []
-    for scale in sorted({run.scale for run in table.group.members}):
-        comparison = _comparison(table, scale, runs)
-        if comparison is not None:
-            found.append(comparison)
-    return found
+    scales = sorted({run.scale for run in table.group.members})
+    compared = (_comparison(table, scale, runs) for scale in scales)
+    return [comparison for comparison in compared if comparison is not None]
 
 
 def _comparison(table: Table, scale: int, runs: Sequence[Run]) -> Comparison | None:
-    datasets = [row.dataset for row in table.rows if row.scale == scale and row.ours]
-    best: tuple[float, str, str, str, list[_Output]] | None = None
-    for dataset in datasets:
+    """Of the image on which the variants' PSNR differs most."""
+    largest, chosen = -math.inf, None
+    for dataset in [row.dataset for row in table.rows if row.scale == scale and row.ours]:
         protocol: str = table.source.protocols(dataset).psnr
-        outputs = _outputs(table, scale, dataset, protocol)
-        if len(outputs) < 2:
+        variants = _variants(table, scale, dataset, protocol)
+        if len(variants) < 2:
             continue
-        for picture in sorted(set.intersection(*(set(output.scores) for output in outputs))):
-            values = [output.scores[picture] for output in outputs]
-            apart = max(values) - min(values)
-            known = math.isfinite(apart) and all(o.path(picture).is_file() for o in outputs)
-            if known and (best is None or apart > best[0]):
-                best = apart, dataset, picture, protocol, outputs
-    if best is None:
+        for image in sorted(set.intersection(*(set(variant.scores) for variant in variants))):
+            values = [variant.scores[image] for variant in variants]
+            difference = max(values) - min(values)
+            saved = all(variant.path(image).is_file() for variant in variants)
+            if saved and math.isfinite(difference) and difference > largest:
+                largest, chosen = difference, (dataset, image, protocol, variants)
+    if chosen is None:
         return None
-    _, dataset, picture, protocol, outputs = best
-    pictures = {output.label: _read(output.path(picture)) for output in outputs}
-    read = {label: image for label, image in pictures.items() if image is not None}
-    if len(read) < 2 or len({image.shape for image in read.values()}) > 1:
-        return None  # broken files, or pictures of other runs: there is nothing to set side by side
-    box = most_different(list(read.values()))
-    others = _reference(table, scale, dataset, protocol, runs)
-    shape = next(iter(read.values())).shape
-    truth = _first([o.folder / f"{picture}_hr.png" for o in (*outputs, *others)], shape)
+    dataset, image, protocol, variants = chosen
+    outputs = [(v, pixels) for v in variants if (pixels := _read(v.path(image))) is not None]
+    shapes = {pixels.shape for _, pixels in outputs}
+    if len(outputs) < 2 or len(shapes) > 1:
+        return None  # broken files, or outputs of other runs: there is nothing to compare
+    (shape,) = shapes
+    box = most_different([pixels for _, pixels in outputs])
+    bicubic = _bicubic(table, scale, dataset, protocol, runs)
+    folders = [variant.folder for variant in (*variants, *bicubic)]
+    truth = _first((folder / f"{image}_hr.png" for folder in folders), shape)
     crops = [] if truth is None else [Crop("Ground truth", _png(_cut(truth, box)))]
-    for output in (*others[:1], *outputs):
-        image = read.get(output.label)
-        if image is None:
-            image = _first([output.path(picture)], shape)
-        if image is not None:
-            psnr = None if truth is None else _psnr(_cut(image, box), _cut(truth, box))
-            score = output.scores.get(picture)
-            crops.append(Crop(output.label, _png(_cut(image, box)), score, psnr))
-    used = [output.run for output in outputs if output.label in read]
-    return Comparison(table, scale, dataset, picture, protocol, box, crops, used)
+    reference = [
+        (b, pixels) for b in bicubic[:1] if (pixels := _first([b.path(image)], shape)) is not None
+    ]
+    for variant, pixels in (*reference, *outputs):
+        cut = _cut(pixels, box)
+        psnr = None if truth is None else _psnr(cut, _cut(truth, box))
+        crops.append(Crop(variant.label, _png(cut), variant.scores.get(image), psnr))
+    used = [variant.run for variant, _ in outputs]
+    return Comparison(table, scale, dataset, image, protocol, box, truth is not None, crops, used)
 
 
-def _outputs(table: Table, scale: int, dataset: str, protocol: str) -> list[_Output]:
-    """For each column its run of the lowest seed that has kept pictures of the data set."""
-    found = []
+def _variants(table: Table, scale: int, dataset: str, protocol: str) -> list[_Outputs]:
+    """For each column its run of the lowest seed that has saved outputs on the data set."""
+    variants = []
     for column in table.source.columns:
         runs = [run for run in table.group.runs.get(column.id, ()) if run.scale == scale]
         for run in sorted(runs, key=lambda run: (run.seed, run.identity)):
-            output = _output(run, column.label, dataset, column.weights, protocol)
-            if output is not None:
-                found.append(output)
+            outputs = _outputs(run, column.label, dataset, column.weights, protocol)
+            if outputs is not None:
+                variants.append(outputs)
                 break
-    return found
+    return variants
 
 
-def _reference(
+def _bicubic(
     table: Table, scale: int, dataset: str, protocol: str, runs: Sequence[Run]
-) -> list[_Output]:
-    """Bicubic's pictures, unless bicubic is one of the columns."""
-    taken = {run.identity for run in table.group.members}
-    found = []
-    for run in runs:
-        if run.scale == scale and run.identity not in taken and holds(run, BICUBIC_RUNS):
-            output = _output(run, "Bicubic", dataset, "raw", protocol)
-            if output is not None:
-                found.append(output)
-    return found
+) -> list[_Outputs]:
+    """Bicubic's outputs, unless bicubic is one of the columns."""
+    members = {run.identity for run in table.group.members}
+    references = [
+        _outputs(run, "Bicubic", dataset, "raw", protocol)
+        for run in runs
+        if run.scale == scale and run.identity not in members and holds(run, BICUBIC_RUNS)
+    ]
+    return [outputs for outputs in references if outputs is not None]
 
 
-def _output(run: Run, label: str, dataset: str, weights: str, protocol: str) -> _Output | None:
+def _outputs(run: Run, label: str, dataset: str, weights: str, protocol: str) -> _Outputs | None:
     folder = run.directory / IMAGES / dataset
     scores = run.scores.get(ScoreKey(dataset, weights, protocol), {})
     if not scores or not folder.is_dir():
         return None
     suffix = "" if weights == "raw" else f"_{weights}"
-    psnrs = {name: score.psnr for name, score in scores.items()}
-    return _Output(label, folder, suffix, psnrs, run)
+    return _Outputs(label, folder, suffix, {name: s.psnr for name, s in scores.items()}, run)
 
 
-def most_different(images: Sequence[np.ndarray], side: int = SIDE) -> tuple[int, int, int, int]:
-    """The square in which pictures differ most: the largest mean variance over the pictures.
+def most_different(images: Sequence[np.ndarray], side: int = SIDE) -> Box:
+    """The square in which images differ most: the largest mean variance over the images.
 
     Args:
         images: uint8 ``(H, W, 3)``, all of one shape.
-        side: of the square; a smaller picture is taken whole in that direction.
+        side: of the square; a smaller image is taken whole in that direction.
 
     Returns:
         Left, top, width and height. Of equal squares the one nearest to the upper left.
@@ -182,8 +182,7 @@ def most_different(images: Sequence[np.ndarray], side: int = SIDE) -> tuple[int,
         variance[:MARGIN] = variance[-MARGIN:] = 0
         variance[:, :MARGIN] = variance[:, -MARGIN:] = 0
     height, width = min(side, rows), min(side, columns)
-    total = np.zeros((rows + 1, columns + 1))
-    total[1:, 1:] = variance.cumsum(axis=0).cumsum(axis=1)
+    total = np.pad(variance.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     sums = (total[height:, width:] - total[:-height, width:] - total[height:, :-width]) + total[
         :-height, :-width
     ]
@@ -191,7 +190,7 @@ def most_different(images: Sequence[np.ndarray], side: int = SIDE) -> tuple[int,
     return int(left), int(top), width, height
 
 
-def _first(paths: Sequence[Path], shape: tuple[int, ...]) -> np.ndarray | None:
+def _first(paths: Iterable[Path], shape: tuple[int, ...]) -> np.ndarray | None:
     for path in paths:
         image = _read(path) if path.is_file() else None
         if image is not None and image.shape == shape:
@@ -206,7 +205,7 @@ def _read(path: Path) -> np.ndarray | None:
         return None
 
 
-def _cut(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+def _cut(image: np.ndarray, box: Box) -> np.ndarray:
     left, top, width, height = box
     return image[top : top + height, left : left + width]
 

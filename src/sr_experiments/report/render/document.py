@@ -1,4 +1,4 @@
-"""A paper's report before its layout: tables, verdicts and what stands around them."""
+"""A paper's report before its layout: its tables, its verdicts and the runs they rest on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Document:
 
     @property
     def used(self) -> list[Run]:
-        """The runs that stand in a table, each once."""
+        """The runs that fill a table, each once."""
         return list({r.identity: r for table in self.tables for r in table.group.members}.values())
 
 
@@ -53,8 +53,8 @@ def document(
 
 
 def skipped_names(collection: Collection, root: Path) -> list[tuple[str, str]]:
-    """The folders that were left out, named below the folder of runs, with their reasons."""
-    return [(_name(directory, root), reason) for directory, reason in collection.skipped]
+    """The folders that were skipped, relative to the folder of runs, with their reasons."""
+    return [(_name(directory, root), str(reason)) for directory, reason in collection.skipped]
 
 
 def _name(directory: Path, root: Path) -> str:

@@ -4,33 +4,34 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from markupsafe import Markup
+
 from sr_experiments.report.evidence.curves import Band, Curve, band, read_curve
 from sr_experiments.report.evidence.records import Run
 from sr_experiments.report.evidence.table import Row, Table
 from sr_experiments.report.paper.definition import Column, Paper, PaperFigure
 from sr_experiments.report.render import plots
-from sr_experiments.report.render.caption import ours
-from sr_experiments.report.render.heading import same_network
 from sr_experiments.report.render.protocol_lines import PSNR_RULES
+from sr_experiments.report.render.provenance import our_runs, same_network
 
-#: A curve of fewer points than this is shown as a whole only.
-ENOUGH = 6
+#: A curve of fewer points is shown as a whole only.
+MIN_POINTS = 6
 #: Data sets of a figure of kind ``bars`` at one scale; a table holds all of them.
-MOST = 4
+MAX_DATASETS = 4
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A drawing; a ``wide`` one stands in a line of its own."""
+    """A drawing; a ``wide`` one takes a whole row."""
 
-    svg: str
+    svg: Markup
     title: str = ""
     wide: bool = False
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A figure: its drawings as SVG, and what has to be known to read them."""
+class DrawnFigure:
+    """A figure: its drawings, and what a reader has to know to read them."""
 
     id: str
     title: str
@@ -38,30 +39,32 @@ class Shown:
     panels: Sequence[Panel]
 
 
-def figures(paper: Paper, tables: Sequence[Table]) -> list[Shown]:
-    """All figures of a paper; one that no run fills has no panel, and its caption says so."""
-    found: list[Shown] = []
+def figures(paper: Paper, tables: Sequence[Table]) -> list[DrawnFigure]:
+    """All figures of a paper; one that no run fills has no panel, and its caption says why."""
+    found: list[DrawnFigure] = []
     for figure in paper.figures:
         drawn = list(_figure(paper, figure, tables))
-        found += drawn or [Shown(_id(paper, figure), figure.title, _absent(paper, figure), [])]
+        found += drawn or [
+            DrawnFigure(_id(paper, figure), figure.title, _absent(paper, figure), [])
+        ]
     return found
 
 
-def _figure(paper: Paper, figure: PaperFigure, tables: Sequence[Table]) -> Iterator[Shown]:
+def _figure(paper: Paper, figure: PaperFigure, tables: Sequence[Table]) -> Iterator[DrawnFigure]:
     name, note = _id(paper, figure), figure.note or ""
     if figure.kind == "functions":
         text = "Computed, not measured: Swish is x / (1 + e^-x), Mish is x tanh(ln(1 + e^x))."
         panel = Panel(plots.activation_functions(f"{name}-a", figure.title))
-        yield Shown(name, figure.title, f"{text} {note}".strip(), [panel])
+        yield DrawnFigure(name, figure.title, f"{text} {note}".strip(), [panel])
         return
     if figure.kind == "distributions":
         text = (
             "A simulation, not one of the trained networks: 1,000 standard normal inputs pass "
             "through five layers of 100 ReLU units without biases. Shares of all activations of a "
-            "layer; the bar at zero goes on above the frame."
+            "layer; the bar at zero extends above the frame."
         )
         panel = Panel(plots.activation_histograms(f"{name}-a", figure.title), wide=True)
-        yield Shown(name, figure.title, f"{text} {note}".strip(), [panel])
+        yield DrawnFigure(name, figure.title, f"{text} {note}".strip(), [panel])
         return
     for number, table in enumerate(t for t in tables if t.source.id == figure.table):
         scales = figure.scales or sorted({run.scale for run in table.group.members})
@@ -72,7 +75,7 @@ def _figure(paper: Paper, figure: PaperFigure, tables: Sequence[Table]) -> Itera
                 yield shown
 
 
-def _curve(name: str, figure: PaperFigure, table: Table, scale: int) -> Shown | None:
+def _curve(name: str, figure: PaperFigure, table: Table, scale: int) -> DrawnFigure | None:
     protocol = figure.protocol or table.source.other_datasets.psnr
     bands: dict[str, Band] = {}
     used: list[Run] = []
@@ -91,23 +94,23 @@ def _curve(name: str, figure: PaperFigure, table: Table, scale: int) -> Shown | 
     title = f"{figure.title}, x{scale}"
     by_epoch = figure.x == "epoch"
     panels = [Panel(plots.curves_panel(f"{name}-a", title, bands, by_epoch))]
-    parts = [f"PSNR by {protocol} on our validation pictures ({PSNR_RULES[protocol]})"]
-    if min(len(joined.updates) for joined in bands.values()) >= ENOUGH:
+    parts = [f"PSNR by {protocol} on our validation images ({PSNR_RULES[protocol]})"]
+    if min(len(joined.updates) for joined in bands.values()) >= MIN_POINTS:
         half = f"{title}, second half of the training"
         svg = plots.curves_panel(f"{name}-b", half, bands, by_epoch, since=0.5)
-        panels = [replace(panels[0], title="Whole training"), Panel(svg, "Its second half")]
+        panels = [replace(panels[0], title="Whole training"), Panel(svg, "Second half")]
     if any(len(joined.seeds) > 1 for joined in bands.values()):
-        parts.append("lines are means over seeds, in the range from the lowest to the highest")
-    return Shown(name, title, _caption(parts, used, table, figure), panels)
+        parts.append("lines are means over seeds, bands the range from the lowest to the highest")
+    return DrawnFigure(name, title, _caption(parts, used, table, figure), panels)
 
 
-def _bars(name: str, figure: PaperFigure, table: Table, scale: int) -> Shown | None:
+def _bars(name: str, figure: PaperFigure, table: Table, scale: int) -> DrawnFigure | None:
     rows = [row for row in table.rows if row.scale == scale and row.ours]
     columns = _columns(figure, table)
     # Beside a smaller network or budget, the published values would only stretch the axis.
     comparable = table.budget == "paper" and same_network(table)
-    panels, left_out = [], [row.dataset for row in rows[MOST:]]
-    for number, row in enumerate(rows[:MOST]):
+    panels, left_out = [], [row.dataset for row in rows[MAX_DATASETS:]]
+    for number, row in enumerate(rows[:MAX_DATASETS]):
         lines = [_dots(row, column, comparable) for column in columns]
         if any(line.values for line in lines):
             label = f"{row.dataset} x{scale}"
@@ -115,16 +118,16 @@ def _bars(name: str, figure: PaperFigure, table: Table, scale: int) -> Shown | N
     if not panels:
         return None
     used = [run for column in columns for run in _runs(table, column, scale)]
-    rules = {row.dataset: table.source.protocols(row.dataset).psnr for row in rows[:MOST]}
+    rules = {row.dataset: table.source.protocols(row.dataset).psnr for row in rows[:MAX_DATASETS]}
     names = ", ".join(f"{dataset} by {rule}" for dataset, rule in rules.items())
     parts = [f"PSNR on {names}", "a dot for each seed, a bar through their mean"]
-    if comparable and any(row.published for row in rows[:MOST]):
+    if comparable and any(row.published for row in rows[:MAX_DATASETS]):
         parts.append("a diamond for the published value")
-    parts.append("the axis does not begin at zero")
+    parts.append("the axis does not start at zero")
     if left_out:
-        parts.append(f"{', '.join(left_out)}: in the table")
+        parts.append(f"{', '.join(left_out)} only in the table")
     title = f"{figure.title}, x{scale}"
-    return Shown(name, title, _caption(parts, used, table, figure), panels)
+    return DrawnFigure(name, title, _caption(parts, used, table, figure), panels)
 
 
 def _dots(row: Row, column: Column, comparable: bool) -> plots.Dots:
@@ -141,14 +144,14 @@ def _columns(figure: PaperFigure, table: Table) -> list[Column]:
 
 
 def _runs(table: Table, column: Column, scale: int) -> list[Run]:
-    """The runs of a column; of one seed the one that ended last stands."""
+    """The runs of a column, one for each seed: the one that ended last."""
     runs = [run for run in table.group.runs.get(column.id, ()) if run.scale == scale]
     by_seed = {run.seed: run for run in sorted(runs, key=lambda run: run.ended)}
     return [by_seed[seed] for seed in sorted(by_seed)]
 
 
 def _caption(parts: Sequence[str], runs: Sequence[Run], table: Table, figure: PaperFigure) -> str:
-    parts = [*parts, ours(runs)]
+    parts = [*parts, our_runs(runs)]
     parts += [f"{key}={value}" for key, value in table.group.distinct.items()]
     text = "; ".join(parts) + "."
     return f"{text[0].upper()}{text[1:]} {figure.note or ''}".strip()

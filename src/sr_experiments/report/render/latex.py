@@ -1,13 +1,14 @@
 """A table in LaTeX with booktabs, to be pasted into a paper as it is."""
 
 import re
+from functools import cache
+
+from jinja2 import Environment
 
 from sr_experiments.report.evidence.table import Table
-from sr_experiments.report.paper.strict import Metric
-from sr_experiments.report.render.caption import essentials
 from sr_experiments.report.render.document import Document
-from sr_experiments.report.render.heading import standing
-from sr_experiments.report.render.text import LABELS, Pair, blocks, column_labels
+from sr_experiments.report.render.jinja import Verbatim, environment
+from sr_experiments.report.render.table_text import CellText
 
 #: What LaTeX would take for a command.
 SPECIAL = {
@@ -32,39 +33,16 @@ SPECIAL = {
 
 def to_latex(report: Document) -> str:
     """All tables of a paper; a comment says what the preamble needs."""
-    head = f"% {' '.join(report.paper.reference.title.split())}\n% Needs \\usepackage{{booktabs}}."
-    return (
-        "\n\n".join([head, *(table_latex(t, n) for n, t in enumerate(report.tables, 1) if t.rows)])
-        + "\n"
-    )
+    paper_title = " ".join(report.paper.reference.title.split())
+    head = f"% {paper_title}\n% Needs \\usepackage{{booktabs}}."
+    tables = [table_latex(t, n) for n, t in enumerate(report.tables, 1) if t.rows]
+    return "\n\n".join([head, *tables]) + "\n"
 
 
 def table_latex(table: Table, number: int) -> str:
     """One table; ``number`` makes its label unique within the paper."""
-    metrics, labels = table.source.metrics, column_labels(table)
-    width = len(metrics)
-    tops = " & ".join(rf"\multicolumn{{{width}}}{{c}}{{{escape(name)}}}" for name in labels)
-    rules = "".join(
-        rf"\cmidrule(lr){{{3 + width * i}-{2 + width * (i + 1)}}}" for i in range(len(labels))
-    )
-    units = " & ".join(LABELS[metric] for _ in labels for metric in metrics)
-    caption = f"{table.source.title}. {essentials(table)}. {standing(table)}"
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{escape(caption)}}}",
-        rf"\label{{tab:{table.paper.name}-{table.source.id}-{number}}}",
-        rf"\begin{{tabular}}{{ll{'r' * (width * len(labels))}}}",
-        r"\toprule",
-        rf" & & {tops} \\",
-        rules,
-        rf"Data set & Source & {units} \\",
-        *_body(table, metrics),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines)
+    template = _environment().get_template("table.tex.j2")
+    return template.render(table=table, number=number).rstrip("\n")
 
 
 def escape(text: str) -> str:
@@ -72,26 +50,25 @@ def escape(text: str) -> str:
     return "".join(SPECIAL.get(letter, letter) for letter in " ".join(text.split()))
 
 
-def _body(table: Table, metrics: tuple[Metric, ...]) -> list[str]:
-    lines = []
-    for block in blocks(table):
-        lines.append(r"\midrule")
-        name = rf"$\times${block.scale} {escape(block.dataset)}"
-        for number, line in enumerate(block.lines):
-            figures = [text for pair in line.pairs for text in _figures(pair, metrics)]
-            cells = [name if number == 0 else "", escape(line.label), *figures]
-            lines.append(rf"{' & '.join(cells)} \\")
-    return lines
+@cache
+def _environment() -> Environment:
+    made = environment(
+        escape,
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+    )
+    made.filters |= {"cell": _cell, "verbatim": Verbatim}
+    return made
 
 
-def _figures(pair: Pair, metrics: tuple[Metric, ...]) -> list[str]:
-    texts = []
-    for metric in metrics:
-        figure = pair.get(metric)
-        text = "" if figure is None else figure.text
-        if re.match(r"[+-]\d", text):
-            text = f"${text}$"  # a minus, not a hyphen
-        elif text == "-":
-            text = "--"
-        texts.append(rf"\textbf{{{text}}}" if figure is not None and figure.best else text)
-    return texts
+def _cell(cell: CellText) -> Verbatim:
+    text = escape(cell.text)
+    if re.match(r"[+-]\d", text):
+        text = f"${text}$"  # a minus, not a hyphen
+    elif text == "-":
+        text = "--"
+    return Verbatim(rf"\textbf{{{text}}}" if cell.best else text)

@@ -1,17 +1,17 @@
-"""What the figures show, as functions that paint: curves, dots, functions, histograms."""
+"""The kinds of plot that a figure is made of: curves, dots, functions, histograms."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
 from sr_experiments.report.evidence.curves import Band
-from sr_experiments.report.render.drawing import (
+from sr_experiments.report.render.svg import (
     INK,
     PANEL,
     SOFT,
-    Draw,
     draw,
     legend,
     series,
@@ -50,7 +50,7 @@ class Dots:
 
 def curves_panel(
     name: str, title: str, bands: Mapping[str, Band], by_epoch: bool, since: float = 0.0
-) -> str:
+) -> Markup:
     """PSNR on validation against updates or epochs; of several seeds the mean in their range.
 
     Args:
@@ -89,7 +89,7 @@ def curves_panel(
     return draw(name, title, ends, paint)
 
 
-def dots_panel(name: str, title: str, lines: Sequence[Dots]) -> str:
+def dots_panel(name: str, title: str, lines: Sequence[Dots]) -> Markup:
     """PSNR by variant: a dot for each seed, a bar through their mean, the published as a diamond.
 
     Dots and not bars: the axis need not begin at 0 dB, which would hide every difference.
@@ -136,7 +136,7 @@ def _told(line: Dots) -> str:
     return f"{line.label}: {', '.join(parts) or 'no score'}"
 
 
-def activation_functions(name: str, title: str) -> str:
+def activation_functions(name: str, title: str) -> Markup:
     """The four functions, as in figure 2 of the activation paper."""
     x = np.linspace(-5, 2.5, 301)
 
@@ -177,7 +177,7 @@ def simulate(std: Callable[[int], float], layers: int = 5, nodes: int = 100) -> 
     return found
 
 
-def activation_histograms(name: str, title: str) -> str:
+def activation_histograms(name: str, title: str) -> Markup:
     """Activations by layer and initialiser, as in figure 17 of the platform's report."""
     simulated = {label: simulate(std) for label, std in INITIALISERS.items()}
     edges = np.linspace(0, 2, 41)
@@ -206,15 +206,3 @@ def activation_histograms(name: str, title: str) -> str:
         for label, layers in simulated.items()
     )
     return draw(name, title, told, paint, (620, 320))
-
-
-__all__ = [
-    "ACTIVATIONS",
-    "Dots",
-    "Draw",
-    "activation_functions",
-    "activation_histograms",
-    "curves_panel",
-    "dots_panel",
-    "simulate",
-]

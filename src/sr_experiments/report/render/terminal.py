@@ -11,69 +11,64 @@ from rich.text import Text
 from sr_experiments.report.evidence.table import Table
 from sr_experiments.report.paper.strict import Metric
 from sr_experiments.report.render.document import Document
-from sr_experiments.report.render.heading import heading, standing
-from sr_experiments.report.render.text import (
+from sr_experiments.report.render.provenance import disclaimer, heading
+from sr_experiments.report.render.table_text import (
+    EMPTY,
     LABELS,
     LEGEND,
     Block,
-    Pair,
+    ColumnText,
     blocks,
     column_labels,
     digits,
 )
-from sr_experiments.report.render.wording import LEGEND as CLAIMS_LEGEND
-from sr_experiments.report.render.wording import tally, wording
+from sr_experiments.report.render.verdict_text import LEGEND as VERDICTS_LEGEND
+from sr_experiments.report.render.verdict_text import tally, verdict_text
 
 
 def show(report: Document, console: Console) -> None:
-    """Print what became of a paper's claims, every table with its heading, and the remarks.
+    """Print the verdicts on a paper's claims, every table with its heading, and the remarks.
 
-    Columns that do not fit the width of the console go to a second block below the first.
+    Columns that do not fit the width of the console are wrapped into further blocks.
     """
     _claims(report, console)
     for table in report.tables:
         console.print()
         if not table.rows:
             _pairs([("Table", table.source.title)], console)
-            _paragraph(standing(table), console)
+            console.print(Text(disclaimer(table)))
             continue
-        _pairs([(label, text) for label, text in heading(table)], console)
+        _pairs(heading(table), console)
         _grids(table, console)
-        _paragraph(LEGEND, console, style="dim")
-        _paragraph(standing(table), console, style="bold")
+        console.print(Text(LEGEND, style="dim"))
+        console.print(Text(disclaimer(table), style="bold"))
         _bullets("Notes", table.notes, console)
     _bullets("Remarks", report.paper.remarks, console)
 
 
 def _claims(report: Document, console: Console) -> None:
-    """Those that have runs; of the others there is nothing to say but their number."""
-    judged = [wording(v, report.paper) for v in report.verdicts if v.outcome != "no runs"]
-    if not judged:
+    """Verdicts on the claims that have runs; the others are only counted."""
+    tested = [verdict_text(v, report.paper) for v in report.verdicts if v.outcome != "no runs"]
+    if not tested:
         return
     console.print()
     console.print(Text(f"Claims of {report.paper.name}: {tally(report.verdicts)}", style="bold"))
     console.print()
-    grid = Grid.grid(padding=(0, 2, 1, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for found in judged:
-        about = Text(found.claim)
-        ours = f"{found.effect} {found.interval}".strip()
-        paper = found.published and f"paper {found.published}"
-        told = [part for part in (ours, paper, found.budget, found.basis) if part]
-        about.append("\n" + "; ".join(told), style="dim")
-        grid.add_row(Text(found.outcome, style="bold"), about)
+    grid = _two_columns((0, 2, 1, 0))
+    for text in tested:
+        ours = f"{text.effect} {text.interval}".strip()
+        paper = text.published and f"paper {text.published}"
+        details = [part for part in (ours, paper, text.budget, text.evidence) if part]
+        claim = Text(text.claim).append("\n" + "; ".join(details), style="dim")
+        grid.add_row(Text(text.outcome, style="bold"), claim)
     console.print(grid)
-    _paragraph(CLAIMS_LEGEND, console, style="dim")
+    console.print(Text(VERDICTS_LEGEND, style="dim"))
 
 
 def _grids(table: Table, console: Console) -> None:
     rows, labels = blocks(table), column_labels(table)
-    if not rows:
-        return
-    names = [f"x{block.scale} {block.dataset}" for block in rows]
     sources = [line.label for block in rows for line in block.lines]
-    taken = max(map(len, names)) + max(map(len, sources), default=0) + 2
+    taken = max(len(block.name) for block in rows) + max(map(len, sources), default=0) + 2
     widths = _widths(table)
     each = sum(widths.values()) + len(widths) - 1
     # A single score leaves little room for the name above it.
@@ -81,7 +76,7 @@ def _grids(table: Table, console: Console) -> None:
     fitting = max(1, (console.width - taken) // (each + 1))
     for start in range(0, len(labels), fitting):
         chosen = range(start, min(start + fitting, len(labels)))
-        console.print(_grid(rows, names, [labels[i] for i in chosen], chosen, widths, each))
+        console.print(_grid(rows, [labels[i] for i in chosen], chosen, widths, each))
         console.print()
 
 
@@ -94,7 +89,6 @@ def _widths(table: Table) -> dict[Metric, int]:
 
 def _grid(
     rows: Sequence[Block],
-    names: list[str],
     labels: list[str],
     chosen: range,
     widths: Mapping[Metric, int],
@@ -106,42 +100,41 @@ def _grid(
     grid.add_column("", no_wrap=True)
     metrics = " ".join(f"{LABELS[metric]:>{width}}" for metric, width in widths.items())
     for label in labels:
-        # A long name is cut, never the figures below it.
+        # A long name is cut, never the numbers below it.
         head = Text(f"{label:^{each}.{each}}\n{metrics:>{each}}")
         grid.add_column(head, no_wrap=True, min_width=each, max_width=each)
     scale = None
-    for name, block in zip(names, rows, strict=True):
+    for block in rows:
         if scale not in (None, block.scale):
             grid.add_section()
         scale = block.scale
         for number, line in enumerate(block.lines):
-            figures = [_figures(line.pairs[i], widths, each) for i in chosen]
-            grid.add_row(Text(name if number == 0 else ""), Text(line.label), *figures)
+            cells = [_cells(line.columns[i], widths, each) for i in chosen]
+            grid.add_row(Text(block.name if number == 0 else ""), Text(line.label), *cells)
     return grid
 
 
-def _figures(pair: Pair, widths: Mapping[Metric, int], each: int) -> Text:
-    text = Text()
-    text.append(" " * (each - sum(widths.values()) - len(widths) + 1))
+def _cells(column: ColumnText, widths: Mapping[Metric, int], each: int) -> Text:
+    text = Text(" " * (each - sum(widths.values()) - len(widths) + 1))
     for number, (metric, width) in enumerate(widths.items()):
-        figure = pair.get(metric)
-        shown = figure.text if figure is not None else ""
-        text.append(" " * (number > 0) + " " * (width - len(shown)))
-        text.append(shown, style="bold" if figure is not None and figure.best else "")
+        cell = column.get(metric, EMPTY)
+        text.append(" " * (number > 0) + " " * (width - len(cell.text)))
+        text.append(cell.text, style="bold" if cell.best else "")
     return text
 
 
 def _pairs(lines: Sequence[tuple[str, str]], console: Console) -> None:
-    grid = Grid.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+    grid = _two_columns((0, 2, 0, 0))
     for label, text in lines:
         grid.add_row(Text(label, style="bold"), Text(text))
     console.print(Padding(grid, (0, 0, 1, 0)))
 
 
-def _paragraph(text: str, console: Console, style: str = "") -> None:
-    console.print(Text(text, style=style))
+def _two_columns(padding: tuple[int, int, int, int]) -> Grid:
+    grid = Grid.grid(padding=padding)
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
 
 
 def _bullets(title: str, texts: Sequence[str], console: Console) -> None:
@@ -151,5 +144,5 @@ def _bullets(title: str, texts: Sequence[str], console: Console) -> None:
     console.print(Text(title, style="bold"))
     grid = Grid.grid(padding=(0, 1, 0, 0))
     for text in texts:
-        grid.add_row("-", Text(text, overflow="fold"))
+        grid.add_row("-", Text(str(text), overflow="fold"))
     console.print(grid)

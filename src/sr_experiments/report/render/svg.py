@@ -8,9 +8,10 @@ imported when the first figure is drawn: a report without figures does not wait 
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from html import escape
 from io import StringIO
 from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +68,7 @@ Draw = Callable[["Figure"], None]
 
 def draw(
     name: str, title: str, description: str, paint: Draw, size: tuple[int, int] = PANEL
-) -> str:
+) -> Markup:
     """One drawing as an ``<svg>`` element.
 
     Args:
@@ -129,7 +130,7 @@ def thousands(axes: "Axes") -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
-def _inline(svg: str, name: str, title: str, description: str, size: tuple[int, int]) -> str:
+def _inline(svg: str, name: str, title: str, description: str, size: tuple[int, int]) -> Markup:
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
     body = re.sub(r"<defs>\s*</defs>", "", body)
@@ -145,9 +146,10 @@ def _inline(svg: str, name: str, title: str, description: str, size: tuple[int, 
     for number, colour in enumerate(COLOURS):
         body = body.replace(colour, f"var(--s{number})")
     body = re.sub(r"\s*\n\s*", "\n", body).strip()
-    return (
-        f'<svg viewBox="0 0 {size[0]} {size[1]}" role="img" class="plot" '
-        f'aria-labelledby="{name}-title {name}-desc">\n'
-        f'<title id="{name}-title">{escape(title)}</title>\n'
-        f'<desc id="{name}-desc">{escape(description)}</desc>\n{body}'
-    )
+    start = Markup(
+        '<svg viewBox="0 0 {width} {height}" role="img" class="plot" '
+        'aria-labelledby="{name}-title {name}-desc">\n'
+        '<title id="{name}-title">{title}</title>\n'
+        '<desc id="{name}-desc">{description}</desc>\n'
+    ).format(width=size[0], height=size[1], name=name, title=title, description=description)
+    return start + Markup(body)

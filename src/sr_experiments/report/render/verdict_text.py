@@ -1,4 +1,4 @@
-"""Verdicts in words and figures, before any layout."""
+"""Verdicts as text, before any layout."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,27 +8,29 @@ from sr_experiments.report.evidence.verdicts import Outcome, Verdict
 from sr_experiments.report.paper.claims import PublishedEffect
 from sr_experiments.report.paper.definition import Paper
 from sr_experiments.report.paper.strict import Metric
-from sr_experiments.report.render.text import LABELS, fixed
+from sr_experiments.report.render.table_text import LABELS, fixed
 
-#: The outcomes in their order, and how one and several of them are told.
+#: The outcomes in their order, as a verb for one claim and for several.
 OUTCOMES: Mapping[Outcome, tuple[str, str]] = {
     "holds": ("holds", "hold"),
     "does not hold": ("does not hold", "do not hold"),
     "undecided": ("is undecided", "are undecided"),
     "no runs": ("has no runs", "have no runs"),
 }
+#: Decimals of an effect by its unit.
 DIGITS = {"dB": 3, "SSIM": 4, "%": 2, "x": 2}
 
 LEGEND = (
-    "Ours: the effect in our runs with its 95 % interval over images. A claim holds, or does not, "
-    "only where the whole interval says so; otherwise it is undecided. A verdict of a budget below "
-    "paper, or of another network, is about our runs and not about the published numbers."
+    "Ours: the effect in our runs with its 95 % confidence interval over images. A claim holds, or "
+    "does not, only where the whole interval says so; otherwise it is undecided. A verdict below "
+    "budget=paper, or with another network than the paper's, is about our runs, not about the "
+    "published numbers."
 )
 
 
 @dataclass(frozen=True)
-class Wording:
-    """A verdict as texts; a field without anything to say is empty."""
+class VerdictText:
+    """A verdict as texts; a field with nothing to say is empty."""
 
     claim: str
     source: str
@@ -36,13 +38,13 @@ class Wording:
     effect: str
     interval: str
     published: str
-    basis: str
+    evidence: str
     budget: str
-    parts: str
+    by_dataset: str
     note: str
 
 
-def wording(verdict: Verdict, paper: Paper) -> Wording:
+def verdict_text(verdict: Verdict, paper: Paper) -> VerdictText:
     """The texts of a verdict on a claim of a paper."""
     effect, interval = "", ""
     if verdict.effect is not None:
@@ -50,17 +52,17 @@ def wording(verdict: Verdict, paper: Paper) -> Wording:
     if verdict.interval is not None:
         low, high = (_number(value, verdict.unit) for value in verdict.interval)
         interval = f"[{low}, {high}]"
-    notes = ["; ".join(verdict.notes), verdict.claim.note or ""]
-    return Wording(
+    notes = ["; ".join(map(str, verdict.notes)), verdict.claim.note or ""]
+    return VerdictText(
         claim=" ".join(verdict.claim.text.split()),
         source=verdict.claim.source,
         outcome=verdict.outcome,
         effect=effect,
         interval=interval,
         published=_published(verdict.published or getattr(verdict.claim, "published", None)),
-        basis=_basis(verdict, paper),
+        evidence=_evidence(verdict, paper),
         budget=", ".join(f"budget={budget}" for budget in verdict.budgets),
-        parts=_parts(verdict),
+        by_dataset=_by_dataset(verdict),
         note=" ".join(_sentence(note) for note in notes if note),
     )
 
@@ -75,8 +77,8 @@ def tally(verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def rules(verdict: Verdict, paper: Paper) -> str:
-    """The score and its protocol, ``PSNR by y``; of a curve ``where`` tells it already."""
+def score_and_protocol(verdict: Verdict, paper: Paper) -> str:
+    """``PSNR by y``; empty for a claim on curves, whose ``where`` names the protocol."""
     metric: Metric | None = getattr(verdict.claim, "metric", None)
     if metric is None:
         return ""
@@ -96,11 +98,11 @@ def _published(effect: PublishedEffect | None) -> str:
     return f"{effect.value:+.{digits}f} {effect.unit}{on}"
 
 
-def _basis(verdict: Verdict, paper: Paper) -> str:
-    """What a verdict stands on: data, rule, images, seeds, networks; the budget is told apart."""
+def _evidence(verdict: Verdict, paper: Paper) -> str:
+    """What a verdict rests on, besides the budget: data, protocol, images, seeds, networks."""
     if verdict.outcome == "no runs":
         return ""
-    parts = [text for text in (verdict.where, rules(verdict, paper)) if text]
+    parts = [text for text in (verdict.where, score_and_protocol(verdict, paper)) if text]
     if verdict.n_images:
         parts.append(_count(verdict.n_images, "image"))
     if verdict.win_rate is not None and verdict.unit != "share":
@@ -117,7 +119,7 @@ def _basis(verdict: Verdict, paper: Paper) -> str:
     return "; ".join(parts)
 
 
-def _parts(verdict: Verdict) -> str:
+def _by_dataset(verdict: Verdict) -> str:
     """The effect on each data set, where there are several."""
     if len(verdict.parts) < 2:
         return ""
@@ -129,7 +131,8 @@ def _parts(verdict: Verdict) -> str:
 
 def _sentence(text: str) -> str:
     text = " ".join(text.split())
-    if not text[1:2].isdigit():  # x2 stays x2
+    first = text.split()[0]
+    if not first[1:2].isdigit() and "=" not in first:  # x2 and budget=smoke stay as they are
         text = text[0].upper() + text[1:]
     return text if text.endswith(".") else f"{text}."
 
