@@ -236,7 +236,7 @@ def test_without_runs_there_are_published_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "no paper is called 'nothing'; choose"),
+        (["nothing"], "unknown paper 'nothing'; choose"),
         (["activation", "--runs", "nowhere"], "nowhere: no such folder of runs"),
         (["activation", "--runs", ".", "--budget", "paper"], "there are no runs"),
     ],

@@ -131,7 +131,7 @@ def test_runs_that_fail_are_counted_and_the_next_stage_still_runs(places, capfd)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["activaton"], f"no paper is called 'activaton'; choose {', '.join(sorted(COUNTS))}"),
+        (["activaton"], f"unknown paper 'activaton'; choose {', '.join(sorted(COUNTS))}"),
         (["swa", "bugdet=smoke"], "bugdet: no such key; did you mean budget?"),
         (["--plan", "budget=smok"], "budget=smok: no such choice; choose from paper, quick"),
         (["swa", "+experiment=swa_sweep"], "+experiment=swa_sweep: is said by the stages"),
