@@ -18,7 +18,7 @@ from sr_experiments.core.errors import UserError
 from sr_experiments.core.paths import conf_dir
 from sr_experiments.data.datamodule import Batch
 from sr_experiments.imaging.resize import downscale
-from sr_experiments.models.network import upscale
+from sr_experiments.models.network import prepare, upscale
 from sr_experiments.training.checkpoints import load_weights, save_weights
 from sr_experiments.training.module import Supervised
 
@@ -74,7 +74,7 @@ def test_it_trains_and_is_rebuilt_from_its_file(tmp_path, model, scale, activati
     state, described = load_weights(tmp_path / "w.safetensors")
     again = instantiate.build_network(described)
     again.load_state_dict(state)
-    first, second = upscale(network.eval(), lr), upscale(again.eval(), lr)
+    first, second = (upscale(prepare(n), lr) for n in (network, again))
     assert first.shape == hr.shape and first.dtype == torch.uint8
     assert torch.equal(first, second) and first.unique().numel() > 1
     with torch.no_grad():

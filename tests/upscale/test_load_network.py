@@ -119,8 +119,7 @@ def test_networks_that_ship_are_better_than_bicubic(name, scale, gain):
     for path in embedded("test"):
         hr = modcrop(torch.from_numpy(read_image(path)).permute(2, 0, 1), scale)[:, :240, :240]
         lr = downscale(hr, scale)
-        with network.at(scale):
-            sr = upscale(network, lr[None])[0]
+        sr = upscale(network.for_scale(scale), lr[None])[0]
         mine, other = (
             (picture.double() - hr).square().mean().log10().mul(-10)
             for picture in (sr, imresize(lr, scale))

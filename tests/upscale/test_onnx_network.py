@@ -63,8 +63,7 @@ def test_one_file_serves_each_scale(exported, research, monkeypatch):
     assert (exported / f"vdsr-{fingerprint(network)[:24]}.onnx").is_file()
     monkeypatch.setattr(torch.onnx, "export", None)  # it is not called again
     for scale in (2, 3, 4):
-        with network.at(scale):
-            expected = upscale(network, lr)
+        expected = upscale(network.for_scale(scale), lr)
         made = Upscaler(network, scale, engine="onnx").frames(lr)
         assert (made.int() - expected.int()).abs().max() <= 1
 

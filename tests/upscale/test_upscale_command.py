@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from sr_experiments.imaging.io import read_image
-from sr_experiments.models.network import upscale
+from sr_experiments.models.network import prepare, upscale
 from sr_experiments.models.vdsr import VDSR
 from sr_experiments.models.weights import save_weights
 from sr_experiments.upscale.__main__ import main
@@ -43,8 +43,7 @@ def test_a_folder_is_what_scoring_sees_bit_by_bit(tmp_path, network, cli, resear
     assert [str(p) for p in written] == ["a.png", "deep/b.png", "deep/c.png"]
     for name in images:
         lr = torch.from_numpy(read_image(tmp_path / "in" / name)).permute(2, 0, 1)[None]
-        with network.at(3):
-            expected = upscale(network, lr)[0].permute(1, 2, 0).numpy()
+        expected = upscale(prepare(network).for_scale(3), lr)[0].permute(1, 2, 0).numpy()
         made = read_image((tmp_path / "out" / name).with_suffix(".png"))
         assert np.array_equal(made, expected), name
 

@@ -17,7 +17,7 @@ from sr_experiments.models.network import Network, prepare, upscale
 from sr_experiments.models.rcan import RCAN
 from sr_experiments.models.srcnn import SRCNN
 from sr_experiments.models.vdsr import VDSR
-from sr_experiments.upscale.tiles import imresize_part, reach, windows
+from sr_experiments.upscale.tiles import imresize_part, windows
 from sr_experiments.upscale.upscaler import Upscaler
 
 
@@ -68,18 +68,8 @@ def test_what_a_tile_lacks_shows():
     """The equality above is no accident of a network that sees little."""
     network, lr = make("EDSR", 2), picture(147, 301)
     upscaler = Upscaler(network, 2, tile=151)
-    upscaler.halo -= 1  # the outermost pixel of the reach counts already
+    upscaler.halo -= 1  # the outermost pixel of the halo counts already
     assert not torch.equal(upscaler.frames(lr[None]), upscale(network, lr[None]))
-
-
-def test_reach_is_that_of_the_layers():
-    # 3x3 convolutions: head, two of the block, one that closes the body, upsampling, and the tail
-    # on twice the pixels.
-    assert reach(make("EDSR", 2)) == 6
-    # Two pixels of bicubic, and three convolutions on four times the pixels.
-    assert reach(make("VDSR", 4)) == 3
-    assert reach(make("ESPCN", 3)) == 4  # 5x5, 3x3, 3x3
-    assert reach(make("RCAN", 2)) is None
 
 
 @pytest.mark.parametrize("size", [(30, 5000), (151, 197), (400, 300), (144, 144)])
@@ -138,8 +128,7 @@ def test_a_factor_between_is_the_larger_network_and_bicubic():
     network, lr = make("VDSR", 2), picture(21, 34)
     upscaler = Upscaler(network, Fraction("2.5"))
     assert upscaler.factor == 3 and upscaler.size(21, 34) == (53, 85)
-    with network.at(3):
-        large = Upscaler(network, 3).values(lr).float().clamp(0, 255)
+    large = Upscaler(network, 3).values(lr).float().clamp(0, 255)
     expected = imresize(large, size=(53, 85)).clamp(0, 255).add(0.5).floor()
     assert torch.equal(upscaler.frames(lr[None])[0].float(), expected)
     assert network.scale == 2

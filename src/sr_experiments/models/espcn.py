@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from sr_experiments.models.layers.convolution import plain
+from sr_experiments.models.layers.receptive_field import kernel_radius
 from sr_experiments.models.network import (
     Activation,
     Colour,
@@ -50,6 +51,11 @@ class ESPCN(Network):
     def size(self) -> str:
         """Kernels and channels."""
         return f"5-3-3 ({self.n1}-{self.n2})"
+
+    @property
+    def receptive_field(self) -> int:
+        """See :class:`Network`."""
+        return kernel_radius(self)
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -1,10 +1,12 @@
 """FSRCNN: Accelerating the Super-Resolution Convolutional Neural Network (Dong et al. 2016)."""
 
+import math
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from sr_experiments.models.layers.convolution import plain
+from sr_experiments.models.layers.receptive_field import kernel_radius
 from sr_experiments.models.network import (
     Activation,
     Colour,
@@ -58,6 +60,12 @@ class FSRCNN(Network):
     def size(self) -> str:
         """The paper's (d, s, m)."""
         return f"{self.d}-{self.s}-{self.m}"
+
+    @property
+    def receptive_field(self) -> int:
+        """See :class:`Network`."""
+        # The transposed convolution's kernel of 9 is centred on every scale-th pixel of its output.
+        return kernel_radius(self) + math.ceil(4 / self.scale)
 
     @property
     def stages(self) -> tuple[str, ...]:

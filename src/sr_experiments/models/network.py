@@ -1,8 +1,8 @@
 """What every network of the suite declares, and the one way to apply it to a picture."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import ClassVar, Literal
+import copy
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ Colour = Literal["rgb", "y", "each"]
 Activation = Callable[[], nn.Module]
 #: Makes a convolution from ``(in_channels, out_channels, kernel_size, *, bias=True)``.
 Convolution = Callable[..., nn.Module]
+N = TypeVar("N", bound=nn.Module)
 
 
 class Network(nn.Module):
@@ -31,10 +32,10 @@ class Network(nn.Module):
     unclipped. What a caller must know is declared here and never guessed:
 
     Attributes:
-        scale: the super-resolution factor.
+        scale: the super-resolution scale.
         colour: ``rgb`` (C = 3), ``y`` (C = 1, luma / 255), or ``each`` (any C, channel by channel).
-        scales: the factors that the architecture can do; empty means any.
-        scale_dependent: how the names of those tensors begin that another scale may not have.
+        scales: the scales that the architecture supports; empty means any.
+        scale_dependent: prefixes of the names of tensors that depend on the scale.
         any_scale: no tensor depends on the scale: one network may learn and serve several.
     """
 
@@ -47,20 +48,43 @@ class Network(nn.Module):
     def __init__(self, scale: int) -> None:
         super().__init__()
         if self.scales and scale not in self.scales:
-            can = ", ".join(map(str, self.scales))
-            raise UserError(f"scale={scale}: {type(self).__name__} can do {can}")
+            raise UserError(
+                "scale-not-supported",
+                "scale={scale}: {network} can do {supported}",
+                scale=scale,
+                network=type(self).__name__,
+                supported=", ".join(map(str, self.scales)),
+            )
         self.scale = scale
 
-    @contextmanager
-    def at(self, scale: int) -> Iterator[None]:
-        """Serve another factor for a while; only with ``any_scale``."""
-        if scale != self.scale and not self.any_scale:
-            raise UserError(f"scale={scale}: {type(self).__name__} was built for {self.scale}")
-        own, self.scale = self.scale, scale
-        try:
-            yield
-        finally:
-            self.scale = own
+    def for_scale(self, scale: int) -> Self:
+        """The same network for another scale, sharing every parameter and buffer.
+
+        Raises:
+            UserError: a network without ``any_scale`` is asked for a scale that is not its own.
+        """
+        if scale == self.scale:
+            return self
+        if not self.any_scale:
+            raise UserError(
+                "scale-is-fixed",
+                "scale={scale}: this {network} was built for scale {own} only",
+                scale=scale,
+                network=type(self).__name__,
+                own=self.scale,
+            )
+        view = copy.copy(self)
+        view.scale = scale
+        return view
+
+    @property
+    def receptive_field(self) -> int | None:
+        """LR pixels around a pixel, to each side, on which its ``scale x scale`` outputs depend.
+
+        It holds in eval mode and may be too large, never too small. None: they depend on the whole
+        image, as with pooling over it.
+        """
+        return None
 
     @property
     def size(self) -> str:
@@ -115,21 +139,30 @@ def refuse_even(kernels: Sequence[int]) -> None:
         raise ValueError(f"kernels={list(kernels)}: odd sizes are needed")
 
 
-def prepare(network: Network, device: torch.device | str = "cpu") -> Network:
+def in_channels_last(network: N) -> N:
+    """Lay out a network's convolutions as all of its training and scoring does, in place.
+
+    Convolutions of the two layouts add in another order: on processors without AVX-512 the last bit
+    of a value depends on the layout.
+    """
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def prepare(network: N, device: torch.device | str = "cpu") -> N:
     """Put a network into the state in which all of the suite applies it.
 
-    On processors without AVX-512 a convolution's sum depends in its last bit on the memory layout,
-    so scoring, ``upscale``, the page and the teachers of a distillation share this one.
+    Scoring, ``upscale``, the page and the teachers of a distillation share it, so that their values
+    are equal on every machine.
 
     Args:
         network: changed in place.
         device: where it will compute.
 
     Returns:
-        The network in eval mode, in channels_last layout, on the device.
+        The network in eval mode, in channels_last layout, on the device, in the precision of its
+        own parameters.
     """
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network.to(device).eval()
+    return in_channels_last(network.to(device)).eval()
 
 
 @torch.no_grad()

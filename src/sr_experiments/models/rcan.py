@@ -103,6 +103,11 @@ class RCAN(CentredNetwork):
         self.tail = nn.Sequential(Upsampler(scale, n_feats), plain(n_feats, 3, 3))
 
     @property
+    def receptive_field(self) -> None:
+        """None: the channel attention takes means over the whole image."""
+        return None
+
+    @property
     def size(self) -> str:
         """Groups x blocks x channels."""
         return f"{self.n_resgroups}x{self.n_resblocks}x{self.n_feats}"

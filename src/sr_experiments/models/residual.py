@@ -4,7 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from sr_experiments.models.layers.upsampling import MeanShift
+from sr_experiments.models.layers.receptive_field import kernel_radius
+from sr_experiments.models.layers.upsampling import MeanShift, Upsampler
 from sr_experiments.models.network import Network
 
 
@@ -41,6 +42,13 @@ class ResidualNetwork(Network):
     def stages(self) -> tuple[str, ...]:
         """The body's stages; the last one with what closes the body."""
         return (*(f"body.{i}" for i in range(self.n_stages - 1)), "body")
+
+    @property
+    def receptive_field(self) -> int | None:
+        """See :class:`Network`."""
+        upsampler, *rest = self.tail
+        assert isinstance(upsampler, Upsampler)
+        return kernel_radius(self.head, self.body) + upsampler.radius(kernel_radius(*rest))
 
     def forward(self, lr: Tensor) -> Tensor:
         """``(N, 3, h, w)`` in [0, 1] -> ``(N, 3, scale * h, scale * w)``, unclipped."""

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from sr_experiments.imaging.resize import imresize
 from sr_experiments.models.layers.convolution import plain
+from sr_experiments.models.layers.receptive_field import bicubic_radius, kernel_radius
 from sr_experiments.models.network import (
     Activation,
     Colour,
@@ -55,6 +56,11 @@ class SRCNN(Network):
     def size(self) -> str:
         """Kernels and channels, as the paper writes both."""
         return f"{'-'.join(map(str, self.kernels))} ({self.n1}-{self.n2})"
+
+    @property
+    def receptive_field(self) -> int:
+        """See :class:`Network`."""
+        return bicubic_radius(self.scale, kernel_radius(self))
 
     @property
     def stages(self) -> tuple[str, ...]:

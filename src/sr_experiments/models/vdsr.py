@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sr_experiments.imaging.resize import imresize
 from sr_experiments.models.layers.convolution import plain
+from sr_experiments.models.layers.receptive_field import bicubic_radius, kernel_radius
 from sr_experiments.models.network import (
     Activation,
     Colour,
@@ -64,6 +65,11 @@ class VDSR(Network):
     def size(self) -> str:
         """Layers x channels."""
         return f"{self.n_layers}x{self.n_feats}"
+
+    @property
+    def receptive_field(self) -> int:
+        """See :class:`Network`."""
+        return bicubic_radius(self.scale, kernel_radius(self))
 
     @property
     def stages(self) -> tuple[str, ...]:

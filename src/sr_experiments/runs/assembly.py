@@ -145,7 +145,7 @@ def prepare_teacher(plan: "Plan", module: Scored, data: SuperResolutionData) -> 
             "pictures are kept for one scale"
         )
     device = "cuda" if torch.cuda.is_available() and _may_use_gpu(plan) else "cpu"
-    network = module.teacher.to(device)
+    network = prepare(module.teacher, device)
 
     def make(lr: Tensor) -> Tensor:
         return upscale(network, lr[None].to(device))[0]

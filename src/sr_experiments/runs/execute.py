@@ -70,7 +70,6 @@ def execute(plan: "Plan", console: Console) -> None:
     data.setup()
     prepare_teacher(plan, module, data)
     resumes = directory.checkpoint.exists()
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if isinstance(module, Supervised) and (mode := config["trainer"]["compile"]):
         module.compile_steps(mode)
     _say(plan, network, begun, console, resumes)

@@ -13,7 +13,7 @@ from sr_experiments.data.datamodule import Batch, SuperResolutionData, WholeImag
 from sr_experiments.data.store import Pairs
 from sr_experiments.metrics.protocols import Score
 from sr_experiments.metrics.scores import Scores, Table
-from sr_experiments.models.network import Network, upscale, upscale_luma
+from sr_experiments.models.network import Network, in_channels_last, upscale, upscale_luma
 from sr_experiments.training.optimizers import take_moments
 from sr_experiments.training.schedules import Constant, Schedule, scheduler
 
@@ -33,7 +33,7 @@ class Scored(LightningModule):
 
     def __init__(self, network: Network, network_config: Mapping[str, Any] | None = None) -> None:
         super().__init__()
-        self.network = network
+        self.network = in_channels_last(network)
         self.network_config = dict(network_config or {})
         #: Networks that are scored beside it, by the name of their weights; no part of this module.
         self.others: dict[str, Network] = {}
@@ -46,10 +46,9 @@ class Scored(LightningModule):
         return {"raw": self.network, **self.others}
 
     @staticmethod
-    def see(network: Network, lr: Tensor, scale: int | None = None) -> Tensor:
-        """The unclipped answer of a network, ``(N, C, s h, s w)`` in [0, 1], to uint8 pictures."""
-        with network.at(scale or network.scale):
-            return network(network.encode(lr))
+    def predict(network: Network, lr: Tensor) -> Tensor:
+        """A network's unclipped output, ``(N, C, s h, s w)`` in [0, 1], for uint8 images."""
+        return network(network.encode(lr))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what rebuilds the network."""
@@ -136,7 +135,6 @@ class Supervised(Scored):
         value_range: largest pixel value the loss sees; EDSR's recipe counts to 255.
 
     Attributes:
-        stepped: the network as training steps call it: itself, or compiled.
         moments: what another training's optimiser had gathered (Adam's moments), to go on with; its
             rates are not taken over.
     """
@@ -159,10 +157,9 @@ class Supervised(Scored):
         self.updates, self.recipe_epochs = updates, recipe_epochs
         self.value_range = value_range
         self.moments: Mapping[int, Mapping[str, Any]] | None = None
-        # Not registered where it is a compiled one, whose weights would be saved a second time.
-        object.__setattr__(self, "stepped", network)
-
-    stepped: Network
+        self._compile_mode = ""
+        # By scale, and not registered: compiled ones' weights would be saved a second time.
+        self._steps: dict[int, Network] = {}
 
     def compile_steps(self, mode: str) -> None:
         """Let training steps go through ``torch.compile``; pictures to score have many sizes.
@@ -173,8 +170,17 @@ class Supervised(Scored):
         # What was compiled for an earlier run of this process would be taken for this one, although
         # hooks on layers may differ; and after eight of them no more is compiled.
         torch.compiler.reset()
-        compiled = torch.compile(self.network, mode=mode, dynamic=False)
-        object.__setattr__(self, "stepped", compiled)
+        self._compile_mode = mode
+        self._steps.clear()
+
+    def network_for_step(self, scale: int) -> Network:
+        """The network as training steps at a scale call it: itself, a view of it, or compiled."""
+        if scale not in self._steps:
+            step: Any = self.network.for_scale(scale)
+            if self._compile_mode:
+                step = torch.compile(step, mode=self._compile_mode, dynamic=False)
+            self._steps[scale] = step
+        return self._steps[scale]
 
     def trained(self) -> list[nn.Parameter]:
         """What the optimiser changes."""
@@ -196,11 +202,11 @@ class Supervised(Scored):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch of uint8 patches."""
-        sr = self.see(self.stepped, batch.lr, scale_of(batch))
+        sr = self.predict(self.network_for_step(scale_of(batch)), batch.lr)
         truth = self.network.encode(batch.hr)
         return self.loss(sr * self.value_range, truth * self.value_range)
 
 
 def scale_of(batch: Batch) -> int:
-    """The factor between a batch's two sides."""
+    """The scale between a batch's two sides."""
     return batch.hr.shape[-1] // batch.lr.shape[-1]

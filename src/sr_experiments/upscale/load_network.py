@@ -18,7 +18,7 @@ from sr_experiments.config.instantiate import TARGET, build_network
 from sr_experiments.core.errors import UserError
 from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.models.foreign_weights import load_foreign
-from sr_experiments.models.network import Network
+from sr_experiments.models.network import Network, prepare
 from sr_experiments.models.weights import load_weights
 
 #: Networks that ship with the package, each with a card beside it: ``NAME.safetensors`` for any
@@ -105,7 +105,7 @@ def find(
 
 def _described(network: Network, model: str) -> Found:
     name = f"{type(network).__name__} {network.size}".rstrip()
-    return Found(network, f"{name} ({model})")
+    return Found(prepare(network), f"{name} ({model})")
 
 
 def _of_run(path: Path, weights: str) -> Network:

@@ -146,13 +146,13 @@ class OnnxNetwork:
         channels = 3 if network.colour == "rgb" else 1
         made = torch.Generator().manual_seed(0)
         errors = []
-        with network.at(self.factor):
-            for count, height, width in _PROBES:
-                probe = torch.rand(count, channels, height, width, generator=made)
-                expected, answer = network(probe), self(probe)
-                if expected.shape != answer.shape:
-                    return float("inf")
-                errors.append(float((expected - answer).abs().max()))
+        network = network.for_scale(self.factor)
+        for count, height, width in _PROBES:
+            probe = torch.rand(count, channels, height, width, generator=made)
+            expected, answer = network(probe), self(probe)
+            if expected.shape != answer.shape:
+                return float("inf")
+            errors.append(float((expected - answer).abs().max()))
         return max(errors)
 
 
@@ -188,9 +188,10 @@ def _export(network: Network, file: Path) -> None:
     sides = ({0: "n", 2: "h", 3: "w"},)
     try:
         # At 1 a network that serves any scale does not enlarge, and gives all the rest.
-        with network.at(1 if network.any_scale else network.scale), torch.no_grad(), _quiet():
+        unscaled = network.for_scale(1) if network.any_scale else network
+        with torch.no_grad(), _quiet():
             program: Any = torch.onnx.export(
-                network,
+                unscaled,
                 (example,),
                 dynamo=True,
                 dynamic_shapes=sides,
@@ -231,11 +232,11 @@ def _gain(network: Network, other: Compute, factor: int) -> float:
     """How many times as fast another engine is, on a window, in turns; the median of five."""
     window = torch.rand(1, 3 if network.colour == "rgb" else 1, 144, 144)
     ratios = []
-    with network.at(factor):
-        for _ in range(6):
-            begin = time.perf_counter()
-            network(window)
-            middle = time.perf_counter()
-            other(window)
-            ratios.append((middle - begin) / (time.perf_counter() - middle))
+    network = network.for_scale(factor)
+    for _ in range(6):
+        begin = time.perf_counter()
+        network(window)
+        middle = time.perf_counter()
+        other(window)
+        ratios.append((middle - begin) / (time.perf_counter() - middle))
     return statistics.median(ratios[1:])  # the first one warms up

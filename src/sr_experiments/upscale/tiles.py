@@ -1,9 +1,9 @@
 """Cutting a picture into windows that give the very values of the whole picture.
 
-What a network answers at a pixel depends on the input within its reach. A window that extends by
-the reach beyond the pixels that are kept has, for these, the same sums to do; at the picture's own
-border the window's border is the same, with the same padding. On the CPU the sums are also done in
-the same order, as long as PyTorch chooses the same convolution for window and whole:
+What a network computes at a pixel depends on the input within its receptive field. A window that
+extends by as much beyond the pixels that are kept has, for these, the same sums to do; at the
+image's own border the window's border is the same, with the same padding. On the CPU the sums are
+also done in the same order, as long as PyTorch chooses the same convolution for window and whole:
 :data:`MIN_AREA` sees to it.
 """
 
@@ -23,8 +23,6 @@ from sr_experiments.models.network import Network
 MIN_AREA = 20481
 #: The side of a square that has them.
 SMALLEST = math.isqrt(MIN_AREA) + 1
-#: Widths of the strips that the reach is looked for in; a network that fills the last is unbounded.
-PROBES = (65, 257, 1025)
 
 
 @dataclass(frozen=True)
@@ -42,43 +40,6 @@ class Window:
     columns: tuple[int, int]
     kept_rows: tuple[int, int]
     kept_columns: tuple[int, int]
-
-
-@torch.no_grad()
-def reach(network: Network) -> int | None:
-    """How many pixels of the input around a pixel its results may depend on.
-
-    It is seen, not declared: a NaN in a strip of pixels spreads to all that is computed from it,
-    whatever the weights are. Unlike a gradient, it is stopped neither by zeros nor by a ReLU.
-
-    Args:
-        network: in eval mode.
-
-    Returns:
-        Pixels to each side; None if the results depend on the whole picture, as with pooling over
-        it, or if they are not the same for a picture that is shifted by a pixel.
-    """
-    first = next(network.parameters(), torch.zeros(()))
-    channels = 3 if network.colour == "rgb" else 1
-    for length in PROBES:
-        middle = length // 2
-        found = []
-        for axis in (2, 3):
-            sides = [1, 1]
-            sides[axis - 2] = length
-            for place in (middle, middle + 1):
-                probe = torch.full(
-                    (1, channels, *sides), 0.5, dtype=first.dtype, device=first.device
-                )
-                probe.select(axis, place).fill_(math.nan)
-                spoiled = network(probe).isnan().flatten(0, 1).any(0).any(3 - axis).nonzero()
-                begin, end = int(spoiled.min()), int(spoiled.max())
-                found.append(((place - begin // network.scale), (end // network.scale - place)))
-        furthest = max(max(pair) for pair in found)
-        if furthest < middle - 1:
-            shifts = found[0] == found[1] and found[2] == found[3]
-            return furthest if shifts else None
-    return None
 
 
 @torch.no_grad()

@@ -20,7 +20,6 @@ from sr_experiments.upscale.tiles import (
     Window,
     bytes_per_pixel,
     imresize_part,
-    reach,
     side_within,
     windows,
 )
@@ -104,16 +103,16 @@ class Upscaler:
                 f"--scale {_text(self.scale)}: this network enlarges by {network.scale}; ask for "
                 "no more, or name a network of a larger scale"
             )
-        self.network = prepare(network, self.device)
+        network = prepare(network, self.device).for_scale(self.factor)
+        self.network = network
         self.tile, self.memory, self.self_ensemble = tile, memory, self_ensemble
         self.denoise, self.sharpen, self.batch = denoise, sharpen, batch
         # Without parameters there is nothing to save: imresize is done at once and as a whole.
         self._whole = next(network.parameters(), None) is None
-        with network.at(self.factor):
-            self.pixel = bytes_per_pixel(network)
-            found = None if self._whole else reach(network)
-        self.exact = self._whole or found is not None
-        self.halo = APPROXIMATE_HALO if found is None else found
+        self.pixel = bytes_per_pixel(network)
+        radius = network.receptive_field
+        self.exact = self._whole or radius is not None
+        self.halo = APPROXIMATE_HALO if radius is None else radius
         self.approximate = approximate
         if tile is not None and not self.exact and not approximate:
             raise UserError(
@@ -193,7 +192,7 @@ class Upscaler:
         direct = self.scale == s
         # Floats are gathered only if the whole is needed for the way down.
         large = target if direct else torch.empty(count, 3, s * height, s * width)
-        with self.network.at(s), torch.autocast(self.device.type, enabled=False):
+        with torch.autocast(self.device.type, enabled=False):
             for window in self._windows(height, width, count):
                 (y0, y1), (x0, x1) = window.kept_rows, window.kept_columns
                 values = self._enlarged(pictures, window)

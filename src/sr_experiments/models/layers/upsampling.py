@@ -1,11 +1,13 @@
 """Sub-pixel upsampling and mean shift, laid out as EDSR's and RCAN's checkpoints name them."""
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from sr_experiments.models.layers.convolution import plain
+from sr_experiments.models.layers.receptive_field import kernel_radius
 
 #: Mean RGB of DIV2K's training images, in [0, 1].
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
@@ -32,6 +34,19 @@ class Upsampler(nn.Sequential):
             if activation is not None:
                 layers.append(activation())
         super().__init__(*layers)
+
+    def radius(self, behind: int) -> int:
+        """LR pixels to each side that an output of layers behind it depends on.
+
+        Args:
+            behind: pixels of the enlarged image to each side that those layers see.
+        """
+        for layer in reversed(list(self)):
+            if isinstance(layer, nn.PixelShuffle):
+                behind = math.ceil(behind / layer.upscale_factor)
+            else:
+                behind += kernel_radius(layer)
+        return behind
 
 
 class MeanShift(nn.Module):

@@ -129,7 +129,7 @@ class WeightAveraging(Callback, ABC):
                 batch = data.stream.batch(t, trainer.global_rank, trainer.world_size)
                 for layer in layers:  # 1, 1/2, 1/3 ...: the mean over the batches
                     layer.momentum = 1 / (number + 1)
-                module.see(network, batch[0].to(module.device))
+                module.predict(network, batch[0].to(module.device))
 
 
 class SWA(WeightAveraging):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.data.datamodule import Batch
-from sr_experiments.models.network import Network
+from sr_experiments.models.network import Network, prepare
 from sr_experiments.training.distillation.feature_hooks import FeatureHooks, thirds
 from sr_experiments.training.distillation.teacher_losses import Distillation, Seen
 from sr_experiments.training.module import Supervised, scale_of
@@ -63,7 +63,7 @@ class Distilled(Supervised):
             value_range=value_range,
         )
         _go_together(network, teacher)
-        teacher.requires_grad_(False).eval()
+        prepare(teacher).requires_grad_(False)
         # Not registered: Lightning shall neither save nor train it, nor set it to train mode.
         object.__setattr__(self, "teacher", teacher)
         self.distillation = distillation
@@ -97,10 +97,10 @@ class Distilled(Supervised):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch of uint8 patches."""
         scale = scale_of(batch)
-        student = self._look(0, self.see(self.stepped, batch.lr, scale))
+        student = self._look(0, self.predict(self.network_for_step(scale), batch.lr))
         with torch.no_grad():
             if batch.guide is None:
-                teacher = self._look(1, self.see(self.teacher, batch.lr, scale))
+                teacher = self._look(1, self.predict(self.teacher.for_scale(scale), batch.lr))
             else:
                 teacher = self._look(1, self.network.encode(batch.guide))
         truth = self.network.encode(batch.hr) * self.value_range
@@ -116,7 +116,7 @@ def _features(network: Network, names: Sequence[str]) -> tuple[Tensor, ...]:
     """Features of a small picture, for their shapes."""
     taps, training = FeatureHooks(network, names), network.training
     network.eval()
-    Distilled.see(network, torch.zeros(1, 3, 24, 24, dtype=torch.uint8))
+    Distilled.predict(network, torch.zeros(1, 3, 24, 24, dtype=torch.uint8))
     network.train(training)
     features = taps.take()
     taps.remove()
