@@ -1,7 +1,6 @@
 """Sweeps: side by side, refused where they cannot work, and summed up when a job fails."""
 
 import json
-import sys
 
 import pytest
 
@@ -51,15 +50,11 @@ def test_what_cannot_work_is_refused_in_one_line_before_the_first_job(
     monkeypatch, capsys, tmp_path, arguments, line
 ):
     from sr_experiments import __main__
-    from sr_experiments.sweep import SweepCallback
 
     if "hydra/launcher=slurm" in arguments:
         pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    monkeypatch.setattr(SweepCallback, "error", None)
-    monkeypatch.setattr(SweepCallback, "started", None)
-    monkeypatch.setattr(sys, "argv", ["sr_experiments", *JOBS, *arguments])
     monkeypatch.setenv("SR_RUNS", str(tmp_path / "runs"))
-    assert __main__.main() == 2
+    assert __main__.main([*JOBS, *arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: {line}")
     assert len(error.splitlines()) == 1

@@ -2,58 +2,72 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 
 from sr_experiments.core.errors import UserError
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    # Hydra then lets exceptions through, to be explained in one line instead of ten.
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    import hydra
-
-    from sr_experiments.config import schema
-    from sr_experiments.config.hydra_errors import explained
-    from sr_experiments.core.paths import conf_dir
-    from sr_experiments.sweep import (
-        Refused,
-        SweepCallback,
-        conclude,
-        refuse_combined_experiments,
-        task,
-    )
-
-    schema.register()
     try:
-        refuse_combined_experiments(sys.argv[1:])
-        # argparse takes overrides on one side of -m only; here it may stand anywhere.
-        sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
-        trouble = None
-        try:
-            with explained():
-                door = hydra.main(str(conf_dir()), "config", version_base="1.3")
-                door(task)()
-        except UserError:
-            raise
-        except Refused:
-            pass  # the reason follows
-        except Exception as error:
-            if SweepCallback.started is None:
-                raise
-            trouble = error  # a job's process was killed: the summary says what is missing
-        if SweepCallback.error is not None:
-            raise SweepCallback.error
-        if SweepCallback.started is not None:
-            return conclude(SweepCallback.started, Console(), trouble)
+        return _main(sys.argv[1:] if argv is None else argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
+        print("interrupted; the same command resumes", file=sys.stderr)
         return 130
+
+
+def _main(argv: Sequence[str]) -> int:
+    from sr_experiments.config.compose import compose, config_search_path, expand, parse
+
+    multirun = any(word in ("-m", "--multirun") for word in argv)
+    overrides = [word for word in argv if word not in ("-m", "--multirun", "-r", "--run")]
+    if any(word.startswith("-") for word in overrides):
+        return _show()
+    from sr_experiments.sweep import refuse_combined_experiments, sweep
+
+    refuse_combined_experiments(overrides)
+    brings_sweep = any(o.key_or_group in ("experiment", "hydra.mode") for o in parse(overrides))
+    with config_search_path():
+        if multirun or brings_sweep:
+            expanded = expand(overrides)
+            if multirun or str(expanded.config.hydra.mode).endswith("MULTIRUN"):
+                return sweep(expanded, Console())
+        config = compose(overrides)
+    from sr_experiments.runs.run import run
+
+    outcome = run(config)
+    text = "already finished: " if outcome.state == "skipped" else "  "
+    Console().print(f"{text}{outcome.directory}", highlight=False)
     return 0
+
+
+def _show() -> int:
+    """What Hydra itself shows: ``--help``, ``--cfg``, ``--info`` and its other options."""
+    # Hydra then lets exceptions through, to be explained in one line instead of ten.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    import hydra
+
+    from sr_experiments.config.compose import register
+    from sr_experiments.config.messages import explained
+    from sr_experiments.core.paths import conf_dir
+
+    register()
+    with explained():
+        hydra.main(str(conf_dir()), "config", version_base="1.3")(_not_run)()
+    return 0
+
+
+def _not_run(_: object) -> None:
+    raise UserError(
+        "hydra-option",
+        "an option of Hydra that this command does not know; --hydra-help lists those that show "
+        "something, and a run takes KEY=VALUE and -m",
+    )
 
 
 if __name__ == "__main__":

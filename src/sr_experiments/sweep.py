@@ -1,4 +1,4 @@
-"""Several runs of one command: what is refused, what happened, and the tables at the end."""
+"""Several runs of one command: what is refused, how each job ended, and the tables at the end."""
 
 import json
 import time
@@ -6,19 +6,18 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from sr_experiments.config.schema import from_hydra
+from sr_experiments.config.compose import SweepConfig, compose_job, config_search_path
+from sr_experiments.config.messages import launcher_missing
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
 from sr_experiments.runs.processes import check_tasks, rank
@@ -35,7 +34,7 @@ _NEEDS = {"JoblibLauncher": "joblib", "SlurmLauncher": "submitit", "RayLauncher"
 
 
 @dataclass(frozen=True)
-class Job:
+class JobRecord:
     """How one job of a sweep ended; kept as a small file, whatever process it ran in."""
 
     number: int
@@ -46,111 +45,111 @@ class Job:
     seconds: float = 0.0
 
 
-class Refused(BaseException):
-    """Stops a sweep before its first job. Hydra turns a callback's ``Exception`` into a warning."""
+def sweep(config: SweepConfig, console: Console) -> int:
+    """Carry out a sweep with Hydra's launcher, and sum it up.
 
+    Returns:
+        The command's exit code: 1 if any job failed.
 
-class SweepCallback(Callback):
-    """Hydra's hooks around a multirun. Composed from ``conf/config.yaml``."""
-
-    #: The config of the sweep that this process started, for the end of the command.
-    started: DictConfig | None = None
-    #: What stopped this process's run or sweep; Hydra would print it in its own way.
-    error: UserError | None = None
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse what cannot work, before the first job.
-
-        Raises:
-            Refused: the reason is in ``error``.
-        """
+    Raises:
+        UserError: the sweep cannot begin.
+    """
+    refuse_launcher(config.config)
+    folder = Path(str(config.config.hydra.sweep.dir))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            "sweep-folder",
+            "hydra.sweep.dir={folder}: cannot be made ({reason})",
+            folder=folder,
+            reason=error.strerror or error,
+        ) from None
+    # Hydra names the folder by the time at which it is asked; here it was asked already.
+    overrides = [*config.overrides, f"hydra.sweep.dir='{folder}'", "hydra.mode=MULTIRUN"]
+    trouble = None
+    with config_search_path():
         try:
-            refuse_launcher(config)
-            _make(Path(str(config.hydra.sweep.dir)))
-        except UserError as error:
-            SweepCallback.error = error
-            raise Refused from error
-        SweepCallback.started = config
+            GlobalHydra.instance().hydra.multirun("config", job, overrides)  # type: ignore[union-attr]
+        except Exception as error:
+            if not any(folder.iterdir()):  # refused before the first job
+                raise
+            trouble = error  # a job's process was killed: the summary says what is missing
+    return conclude(config.config, folder, console, trouble)
 
 
 def refuse_launcher(config: DictConfig) -> None:
     """Check that a sweep's launcher can carry its trainer.
 
     Raises:
-        UserError: a distributed trainer under a launcher that runs jobs side by side, or SLURM
-            tasks that do not fit the trainer.
+        UserError: a launcher that is not installed, a distributed trainer under one that runs jobs
+            side by side, or SLURM tasks that do not fit the trainer.
     """
     module, launcher = str(config.hydra.launcher._target_).rsplit(".", 1)
-    for name in (module, _NEEDS.get(launcher, "sys")):
+    name = launcher.removesuffix("Launcher").lower()
+    for needed in (module, _NEEDS.get(launcher, "sys")):
         try:
-            import_module(name)
+            import_module(needed)
         except ImportError:
-            word = launcher.removesuffix("Launcher").lower()
-            raise UserError(
-                f"hydra/launcher={word}: not installed; pip install 'sr_experiments[{word}]'"
-            ) from None
+            raise launcher_missing(name) from None
     trainer = config.trainer
-    several = trainer.strategy != "auto" or str(trainer.devices) != "1"
-    if several and launcher.startswith(_SIDE_BY_SIDE):
-        word = launcher.removesuffix("Launcher").lower()
+    distributed = trainer.strategy != "auto" or str(trainer.devices) != "1"
+    if distributed and launcher.startswith(_SIDE_BY_SIDE):
         raise UserError(
-            f"trainer.devices={trainer.devices}, trainer.strategy={trainer.strategy} with "
-            f"hydra/launcher={word}: runs side by side would share their devices; use "
-            "hydra/launcher=basic (one run after another, each on all devices) or "
-            "hydra/launcher=slurm, or give each run one device (trainer=cpu or trainer=gpu)"
+            "launcher-shares-devices",
+            "trainer.devices={devices}, trainer.strategy={strategy} with hydra/launcher={launcher}:"
+            " runs side by side would share their devices; use hydra/launcher=basic (one run after "
+            "another, each on all devices) or hydra/launcher=slurm, or give each run one device "
+            "(trainer=cpu or trainer=gpu)",
+            devices=trainer.devices,
+            strategy=trainer.strategy,
+            launcher=name,
         )
     if launcher.startswith("Slurm"):
-        check_tasks(trainer, config.hydra.launcher.nodes, int(config.hydra.launcher.tasks_per_node))
+        slurm = config.hydra.launcher
+        tasks = int(slurm.tasks_per_node)
+        check_tasks(trainer.devices, trainer.num_nodes, slurm.nodes, tasks)
 
 
-def task(cfg: DictConfig) -> None:
-    """One Hydra job. In a sweep a failure is written down and the sweep goes on."""
+def job(_: DictConfig) -> None:
+    """One job of a sweep, called by Hydra. A failure is written down and the sweep continues."""
     if rank() > 0:  # the first process tells the user, and writes everything down
         with suppress(UserError):
-            run(from_hydra(cfg))
+            run(compose_job())
         return
-    if HydraConfig.get().mode == RunMode.RUN:
-        try:
-            outcome = run(from_hydra(cfg))
-        except UserError as error:
-            SweepCallback.error = error
-            return
-        if outcome.state == "skipped":
-            Console().print(f"already finished: {outcome.directory}", highlight=False)
-        else:
-            Console().print(f"  {outcome.directory}", highlight=False)
-        return
-    number = int(HydraConfig.get().job.num)
     folder = Path(str(HydraConfig.get().sweep.dir))
-    overrides = list(HydraConfig.get().overrides.task)
+    number, overrides = int(HydraConfig.get().job.num), list(HydraConfig.get().overrides.task)
     began = time.monotonic()
-    _write(folder, Job(number, overrides, "died"))  # what stays if the process is killed
+    record = JobRecord(number, overrides, "died")
+    _write(folder, record)  # what stays if the process is killed
     try:
-        outcome = run(from_hydra(cfg))
-        job = Job(number, overrides, outcome.state, str(outcome.directory))
+        outcome = run(compose_job())
+        record = replace(record, state=outcome.state, directory=str(outcome.directory))
     except UserError as error:
-        job = Job(number, overrides, "failed", error=str(error))
+        record = replace(record, state="failed", error=str(error))
     except Exception as error:
         # A defect, not a user's mistake: its traceback is shown, and the other jobs still run.
         traceback.print_exc()
-        job = Job(number, overrides, "failed", error=f"{type(error).__name__}: {error}")
-    if job.error:
-        Console(stderr=True).print(f"  failed: {job.error}", highlight=False, markup=False)
-    _write(folder, Job(**(asdict(job) | {"seconds": time.monotonic() - began})))
+        record = replace(record, state="failed", error=f"{type(error).__name__}: {error}")
+    if record.error:
+        Console(stderr=True).print(f"  failed: {record.error}", highlight=False, markup=False)
+    _write(folder, replace(record, seconds=time.monotonic() - began))
 
 
-def conclude(config: DictConfig, console: Console, trouble: Exception | None = None) -> int:
+def conclude(
+    config: DictConfig, folder: Path, console: Console, trouble: Exception | None = None
+) -> int:
     """Summarise a sweep and write its paper's tables.
 
     Args:
         config: of the sweep.
-        console: where to.
+        folder: of its jobs' records.
+        console: where the summary is printed.
         trouble: what made the launcher give up; jobs that run elsewhere are waited for.
 
     Returns:
         The command's exit code: 1 if any job failed.
     """
-    folder = Path(str(config.hydra.sweep.dir))
     if trouble is not None:
         _await_slurm(folder)
     jobs = _read(folder)
@@ -159,7 +158,7 @@ def conclude(config: DictConfig, console: Console, trouble: Exception | None = N
     if failed:
         table = Table("job", "overrides", "state", "why", title="Runs without a result")
         for job in failed:
-            why = job.error or "the process ended without a word (killed, or out of memory)"
+            why = job.error or "the process was ended from outside (killed, or out of memory)"
             own = [o for o in job.overrides if not all(o in other.overrides for other in jobs)]
             table.add_row(str(job.number), " ".join(own or job.overrides), job.state, why)
         console.print(table)
@@ -171,7 +170,7 @@ def conclude(config: DictConfig, console: Console, trouble: Exception | None = N
     if trouble is not None:
         reason = f"{type(trouble).__name__}: {trouble}".splitlines()[0]
         console.print(
-            f"the launcher gave up ({reason}); the same command goes on with what is missing",
+            f"the launcher gave up ({reason}); the same command computes what is missing",
             highlight=False,
             markup=False,
         )
@@ -194,16 +193,13 @@ def refuse_combined_experiments(arguments: Sequence[str]) -> None:
         if key.lstrip("+") == "experiment" and "," in value:
             first, second = value.split(",")[:2]
             raise UserError(
-                f"{argument}: each experiment brings its own sweep and cannot be joined; run "
-                f"+experiment={first} and then +experiment={second}"
+                "experiments-combined",
+                "{argument}: each experiment brings its own sweep and cannot be joined; run "
+                "+experiment={first} and then +experiment={second}",
+                argument=argument,
+                first=first,
+                second=second,
             )
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"hydra.sweep.dir={folder}: cannot be made ({error.strerror})") from None
 
 
 def _await_slurm(folder: Path) -> None:
@@ -217,11 +213,11 @@ def _await_slurm(folder: Path) -> None:
         SlurmJob(place, place.name).wait()
 
 
-def _write(folder: Path, job: Job) -> None:
-    with atomic_write(folder / f"job_{job.number:04d}.json") as temporary:
-        temporary.write_text(json.dumps(asdict(job), indent=1))
+def _write(folder: Path, record: JobRecord) -> None:
+    with atomic_write(folder / f"job_{record.number:04d}.json") as temporary:
+        temporary.write_text(json.dumps(asdict(record), indent=1))
 
 
-def _read(folder: Path) -> list[Job]:
+def _read(folder: Path) -> list[JobRecord]:
     files = sorted(folder.glob("job_*.json"))
-    return [Job(**json.loads(file.read_text())) for file in files]
+    return [JobRecord(**json.loads(file.read_text())) for file in files]

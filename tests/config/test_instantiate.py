@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sr_experiments.config import instantiate
-from sr_experiments.config.schema import compose, plain
+from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.paths import conf_dir
 
@@ -139,7 +139,7 @@ def test_a_checkpoint_runs_nothing_but_networks(tmp_path, monkeypatch):
 )
 def test_every_network_is_rebuilt_from_its_config(model, activation):
     words = [f"model={model}", f"activation={activation}", "scale=3", "budget=smoke"]
-    config = plain(compose([*words, "data=embedded"]))["model"]
+    config = compose([*words, "data=embedded"]).model
     first = instantiate.build(config, "model")
     again = instantiate.build_network(config)
     shapes = {k: v.shape for k, v in first.state_dict().items()}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sr_experiments.config.schema import compose
+from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.data.catalogue import EMBEDDED, embedded
 from sr_experiments.data.datamodule import SuperResolutionData

@@ -10,7 +10,7 @@ from torch import nn
 from two_processes import train, train_in_two
 
 from sr_experiments.config import instantiate
-from sr_experiments.config.schema import compose, plain
+from sr_experiments.config.compose import compose
 from sr_experiments.models.layers import products
 from sr_experiments.models.layers.deconvolution import Deconvolution, whiten
 from sr_experiments.training.checkpoints import load_weights, save_weights
@@ -296,7 +296,7 @@ def test_folding_is_done_once(monkeypatch):
 
 def test_buffers_travel_with_the_weights(tmp_path):
     words = ["convolution=deconvolution", "model.n_resblocks=1", "model.n_feats=8"]
-    config = plain(compose([*words, "convolution.n_iter=4"]))["model"]
+    config = compose([*words, "convolution.n_iter=4"]).model
     torch.manual_seed(0)
     network = instantiate.build(config, "model")
     layers = [m for m in network.modules() if isinstance(m, Deconvolution)]

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sr_experiments.config import instantiate
-from sr_experiments.config.schema import compose, plain
+from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.paths import conf_dir
 from sr_experiments.imaging.resize import imresize
@@ -43,7 +43,7 @@ def test_the_words_of_the_suite_are_the_papers_networks():
         ("edsr_baseline", "paper", "16x64", 1.0),
         ("edsr", "study", "16x64", 1.0),
     ):
-        config = plain(compose([f"model={model}", f"budget={budget}"]))["model"]
+        config = compose([f"model={model}", f"budget={budget}"]).model
         with torch.device("meta"):
             network = instantiate.build(config, "model")
         assert network.size == size and network.body[0].res_scale == res_scale
@@ -111,7 +111,7 @@ def test_the_mean_is_div2ks():
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_trains_every_parameter(activation, scale):
     words = [f"activation={activation}", f"scale={scale}", "model.n_resblocks=2", "model.n_feats=8"]
-    config = plain(compose(words))["model"]
+    config = compose(words).model
     torch.manual_seed(0)
     network = instantiate.build(config, "model")
     lr, hr = torch.rand(2, 3, 7, 5), torch.rand(2, 3, 7 * scale, 5 * scale)

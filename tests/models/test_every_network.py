@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from sr_experiments.config import instantiate
-from sr_experiments.config.schema import compose, plain
+from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.paths import conf_dir
 from sr_experiments.data.datamodule import Batch
@@ -31,7 +31,7 @@ CONVOLUTIONS = sorted(p.stem for p in (conf_dir() / "convolution").glob("*.yaml"
 def node(model):
     """A network's config at its smallest size."""
     words = [f"model={model}", "budget=smoke", "data=embedded", "benchmarks=embedded"]
-    return plain(compose(words))["model"]
+    return compose(words).model
 
 
 def word(group, name):
@@ -116,7 +116,7 @@ def network_places(network):
     ],
 )
 def test_parameters_at_the_papers_size(model, changes, counts):
-    config = plain(compose([f"model={model}", "budget=paper"]))["model"] | changes
+    config = compose([f"model={model}", "budget=paper"]).model | changes
     for scale, count in zip((2, 3, 4), counts, strict=True):
         with torch.device("meta"):
             network = instantiate.build(config | {"scale": scale}, "model")
@@ -127,10 +127,10 @@ def test_parameters_at_the_papers_size(model, changes, counts):
     ("model", "words"), [("srresnet", "prelu"), ("fsrcnn", "prelu"), ("espcn", "tanh")]
 )
 def test_a_networks_own_activation_yields_to_the_users(model, words):
-    assert compose([f"model={model}"]).words.activation == words
+    assert compose([f"model={model}"]).choices["activation"] == words
     chosen = compose(["activation=mish", f"model={model}"])
-    assert chosen.words.activation == "mish"
-    assert plain(chosen)["model"]["activation"]["_target_"] == "torch.nn.Mish"
+    assert chosen.choices["activation"] == "mish"
+    assert chosen.model["activation"]["_target_"] == "torch.nn.Mish"
 
 
 @pytest.mark.parametrize(

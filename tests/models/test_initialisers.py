@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sr_experiments.config import instantiate
-from sr_experiments.config.schema import compose, plain
+from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.paths import conf_dir
 from sr_experiments.models.edsr import EDSR
@@ -41,7 +41,7 @@ FANS = {
 
 
 def apply(network, *words):
-    config = plain(compose(words))["init"]
+    config = compose(words).init
     instantiate.build(config, "init")(network)
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from two_processes import train, train_in_two
 
 from sr_experiments.config import instantiate
-from sr_experiments.config.schema import compose, plain
+from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.models.layers.normalisation import BatchNorm
@@ -25,7 +25,7 @@ def test_off_they_leave_no_trace():
     assert not kinds & {nn.Dropout2d, BatchNorm, nn.BatchNorm2d}
     assert list(network.state_dict()) == list(edsr().state_dict())
     assert list(dict(network.body[0].body.named_children())) == ["0", "1", "2"]
-    config = plain(compose([]))["model"]
+    config = compose([]).model
     assert config["dropout"] == 0.0 and config["batch_norm"] is False
 
 
@@ -60,7 +60,7 @@ def test_normalisation_stands_behind_each_convolution():
 
 @pytest.mark.parametrize("value", [-0.1, 1.0])
 def test_a_share_outside_its_range_is_refused(value):
-    config = plain(compose([f"model.dropout={value}"]))["model"]
+    config = compose([f"model.dropout={value}"]).model
     with pytest.raises(UserError, match=rf"model: dropout={value}: in \[0, 1\)"):
         instantiate.build(config, "model")
 

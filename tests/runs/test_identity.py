@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from sr_experiments.config.schema import compose
+from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.io import read_image, write_png
 from sr_experiments.imaging.resize import downscale
@@ -96,7 +96,7 @@ def another(key, value):
 def test_every_key_counts_but_for_those_that_cannot_change_a_result(tmp_path):
     default = plan(compose([]))
     found = {default.identity: "the default"}
-    keys = {k: v for k, v in leaves(default.config) if not k.startswith(("words", "overrides"))}
+    keys = {k: v for k, v in leaves(default.config.plain()) if not k.startswith("choices")}
     assert keys.keys() >= {*SAME, *OTHER, *APART}, "keys that are no longer there"
     for key, value in keys.items():
         if key in APART or key.startswith(("model.activation.", "model.convolution.")):
@@ -122,8 +122,8 @@ def test_clipping_counts():
 
 def test_the_name_of_a_budget_is_mere_words():
     quick = plan(compose([])).config
-    keys = [f"training.{k}={v}" for k, v in quick["training"].items() if v is not None]
-    keys += [f"model.{k}={quick['model'][k]}" for k in ("n_resblocks", "n_feats", "res_scale")]
+    keys = [f"training.{k}={v}" for k, v in quick.training.model_dump().items() if v is not None]
+    keys += [f"model.{k}={quick.model[k]}" for k in ("n_resblocks", "n_feats", "res_scale")]
     assert identity("budget=smoke", *keys) == identity()
     assert identity("budget.name=study", *keys) == identity()
     assert identity("budget=smoke") != identity()
@@ -187,7 +187,7 @@ def test_a_parent_in_other_words_does_not_inherit_what_was_said_of_these():
         (["method=fakd"], r"method=fakd: needs a teacher; say teacher=\{model:edsr\}"),
         (
             ["method=fakd", "teacher={scale: 3}"],
-            r"teacher=\{'scale': 3\}: enlarges by 3 and its student by 2; they need the same scale",
+            r"teacher=\{'scale': 3\}: its scale is 3 and the student's 2; they must be equal",
         ),
         (
             ["method=fakd", "teacher={model: bicubic, method: none}"],
@@ -203,20 +203,20 @@ def test_parents_that_cannot_be_are_refused(words, says):
         identity(*words)
 
 
-def test_overrides_of_a_parent_reach_it_as_they_are():
+def test_differences_of_a_parent_reach_it_as_they_are():
     words = {
         "name": "it's a name",
         "paper": "1",
         "data.train.numbers": None,
         "optimizer.betas": [0.5, 0.9],
     }
-    cfg = compose(["scale=4"])
-    cfg.start = words | {"scheduler": "constant", "benchmarks.save_images": False}
-    config = plan(cfg).start.config
-    assert config["name"] == "it's a name" and config["data"]["train"]["numbers"] is None
-    assert config["paper"] == "1"
-    assert config["optimizer"]["betas"] == [0.5, 0.9] and config["words"]["scheduler"] == "constant"
-    assert config["benchmarks"]["save_images"] is False and config["start"] is None
+    start = words | {"scheduler": "constant", "benchmarks.save_images": False}
+    child = compose(["scale=4"]).model_copy(update={"start": start})
+    config = plan(child).start.config
+    assert config.name == "it's a name" and config.data.train.numbers is None
+    assert config.paper == "1"
+    assert config.optimizer["betas"] == [0.5, 0.9] and config.choices["scheduler"] == "constant"
+    assert config.benchmarks.save_images is False and config.start is None
 
 
 def test_the_content_of_a_file_of_weights_counts_and_its_place_does_not(tmp_path):

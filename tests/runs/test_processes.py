@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.runs.processes import Team, check_tasks, rank, started_outside
 
@@ -145,19 +146,17 @@ def test_who_leads_follows_from_what_started_the_process(monkeypatch, variables,
     ],
 )
 def test_slurm_tasks_have_to_fit_the_trainer(devices, num_nodes, nodes, tasks, key):
-    trainer = {"devices": devices, "num_nodes": num_nodes}
     if key is None:
-        check_tasks(trainer, nodes, tasks)
+        check_tasks(devices, num_nodes, nodes, tasks)
         return
     with pytest.raises(UserError, match=f"hydra.launcher.{key} with trainer"):
-        check_tasks(trainer, nodes, tasks)
+        check_tasks(devices, num_nodes, nodes, tasks)
 
 
 def test_several_tasks_for_one_device_are_refused(monkeypatch):
     monkeypatch.setenv("SLURM_PROCID", "0")
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
 
-    where = {"devices": 1, "strategy": "auto", "num_nodes": 1}
-    plan = SimpleNamespace(config={"trainer": where})
+    plan = SimpleNamespace(config=compose(["trainer=cpu"]))
     with pytest.raises(UserError, match=r"several tasks were started for trainer\.devices=1"):
         Team(plan)

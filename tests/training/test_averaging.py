@@ -8,7 +8,7 @@ from rich.console import Console
 from torch.optim.swa_utils import update_bn
 
 from sr_experiments.config import instantiate
-from sr_experiments.config.schema import compose
+from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.data.datamodule import SuperResolutionData
 from sr_experiments.data.sources import find_images

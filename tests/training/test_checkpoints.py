@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from sr_experiments.config import instantiate
-from sr_experiments.config.schema import compose, plain
+from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.models.network import prepare
 from sr_experiments.training.checkpoints import AtomicCheckpointIO, load_weights, save_weights
@@ -18,7 +18,7 @@ from sr_experiments.training.checkpoints import AtomicCheckpointIO, load_weights
 def saved(tmp_path):
     """A network's weights on disk, the network, and its config."""
     words = ["model.n_resblocks=1", "model.n_feats=4", "activation=prelu", "scale=3"]
-    config = plain(compose(words))["model"]
+    config = compose(words).model
     network = prepare(instantiate.build(config, "model"))
     save_weights(tmp_path / "deep" / "weights.safetensors", network.state_dict(), config)
     return tmp_path / "deep" / "weights.safetensors", network, config

@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 
 from sr_experiments.config import instantiate
-from sr_experiments.config.schema import compose, plain
+from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.paths import conf_dir
 from sr_experiments.data.datamodule import Batch, SuperResolutionData
@@ -40,7 +40,7 @@ def networks():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_only_the_student_learns(method):
-    node = plain(compose([f"method={method}", "teacher={seed: 1}"]))["method"]
+    node = compose([f"method={method}", "teacher={seed: 1}"]).method
     node.pop("teacher")
     student, teacher = networks()
     before = {k: v.clone() for k, v in teacher.state_dict().items()}

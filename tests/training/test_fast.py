@@ -10,7 +10,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sr_experiments.config.schema import compose
+from sr_experiments.config.compose import compose
 from sr_experiments.runs import execute
 from sr_experiments.runs.run import run
 

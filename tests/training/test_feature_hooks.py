@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sr_experiments.config import instantiate
-from sr_experiments.config.schema import compose, plain
+from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.paths import conf_dir
 from sr_experiments.models.bicubic import Bicubic
@@ -121,7 +121,7 @@ def test_more_taps_than_stages_are_refused(network, count, says):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_network_declares_its_stages(model):
-    config = plain(compose([f"model={model}", "budget=smoke", "data=embedded"]))["model"]
+    config = compose([f"model={model}", "budget=smoke", "data=embedded"]).model
     deeper = {"n_resblocks": 3, "n_resgroups": 3, "n_layers": 5, "m": 3}
     network = instantiate.build(config | {k: v for k, v in deeper.items() if k in config}, "model")
     assert len(network.stages) == len(set(network.stages)) >= 2

@@ -5,7 +5,7 @@ import csv
 import pytest
 from rich.console import Console
 
-from sr_experiments.config.schema import compose
+from sr_experiments.config.compose import compose
 from sr_experiments.runs.run import run
 
 

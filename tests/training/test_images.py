@@ -5,7 +5,7 @@ import torch
 from rich.console import Console
 
 from sr_experiments.config import instantiate
-from sr_experiments.config.schema import compose
+from sr_experiments.config.compose import compose
 from sr_experiments.data.catalogue import embedded
 from sr_experiments.imaging.io import read_image
 from sr_experiments.imaging.resize import downscale, modcrop

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sr_experiments.config import instantiate
-from sr_experiments.config.schema import compose, plain
+from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.runs.plan import plan
@@ -18,8 +18,8 @@ from sr_experiments.training.optimizers import take_moments
 
 
 def optimizer_of(*words):
-    config = plain(compose(["training.lr=0.5", *words]))
-    factory = instantiate.build(config["optimizer"], "optimizer")
+    config = compose(["training.lr=0.5", *words])
+    factory = instantiate.build(config.optimizer, "optimizer")
     module = Supervised(EDSR(2, 1, 4), optimizer=factory)
     return module.configure_optimizers()["optimizer"], module
 
@@ -58,7 +58,7 @@ def test_the_last_layer_is_slower():
     assert names == ["tail.1.weight", "tail.1.bias"]
     assert [g["lr"] for g in made.param_groups] == [0.5, pytest.approx(0.05)]
     bare = nn.Sequential(nn.Conv2d(1, 2, 3), nn.PReLU(), nn.Conv2d(2, 1, 3, bias=False))
-    config = plain(compose(["optimizer=srcnn"]))["optimizer"]
+    config = compose(["optimizer=srcnn"]).optimizer
     made = instantiate.build(config, "optimizer")(bare.parameters())
     assert [len(g["params"]) for g in made.param_groups] == [3, 1]
     assert made.param_groups[1]["params"][0] is bare[2].weight
@@ -79,28 +79,28 @@ def test_a_factor_that_makes_no_sense_is_a_users_mistake():
     ],
 )
 def test_words_are_the_papers_schedules(word, epochs, factors):
-    config = plain(compose([f"scheduler={word}"]))
-    assert config["training"]["recipe_epochs"] == epochs
-    schedule = instantiate.build(config["scheduler"], "scheduler")
+    config = compose([f"scheduler={word}"])
+    assert config.training.recipe_epochs == epochs
+    schedule = instantiate.build(config.scheduler, "scheduler")
     for epoch, factor in factors.items():
         for updates in (1, 3, 1000):  # an epoch
-            found = schedule(epoch * updates, epochs * updates, config["training"]["recipe_epochs"])
+            found = schedule(epoch * updates, epochs * updates, config.training.recipe_epochs)
             assert found == pytest.approx(factor), epoch
 
 
 def test_a_budget_shrinks_a_schedule_with_its_own_recipe():
-    config = plain(compose(["scheduler=vdsr", "budget=quick"]))
-    training = config["training"]
-    updates = training["epochs"] * training["updates_per_epoch"]
-    schedule = instantiate.build(config["scheduler"], "scheduler")
+    config = compose(["scheduler=vdsr", "budget=quick"])
+    training = config.training
+    updates = training.epochs * training.updates_per_epoch
+    schedule = instantiate.build(config.scheduler, "scheduler")
     falls = [
         u
         for u in range(1, updates)
-        if schedule(u, updates, training["recipe_epochs"])
-        < schedule(u - 1, updates, training["recipe_epochs"])
+        if schedule(u, updates, training.recipe_epochs)
+        < schedule(u - 1, updates, training.recipe_epochs)
     ]
     assert falls == [updates // 4, updates // 2, 3 * updates // 4]
-    kept = plain(compose(["scheduler=vdsr", "training.recipe_epochs=40"]))
+    kept = compose(["scheduler=vdsr", "training.recipe_epochs=40"])
     assert kept["training"]["recipe_epochs"] == 40
 
 

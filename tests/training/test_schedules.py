@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from sr_experiments.config.schema import compose, plain
+from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.paths import conf_dir
 from sr_experiments.models.edsr import EDSR
@@ -46,14 +46,14 @@ def test_a_milestone_falls_on_its_update():
 
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_milestones_are_exact_at_every_budget(budget):
-    training = plain(compose([f"budget={budget}"]))["training"]
-    updates = training["epochs"] * training["updates_per_epoch"]
+    training = compose([f"budget={budget}"]).training
+    updates = training.epochs * training.updates_per_epoch
     for milestone in (1, 50, 100, 200, 299):
         schedule = MultiStep([milestone], 0.5)
         # In whole numbers: the first update of which milestone / 300 of all are done.
         first = -(-milestone * updates // 300)
         around = [u for u in (first - 1, first, first + 1) if 0 <= u < updates]
-        halved = [schedule(u, updates, training["recipe_epochs"]) == 0.5 for u in around]
+        halved = [schedule(u, updates, training.recipe_epochs) == 0.5 for u in around]
         assert halved == [u >= first for u in around]
 
 

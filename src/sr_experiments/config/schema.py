@@ -1,147 +1,36 @@
-"""The schema of the configs: what may be said, and of which type.
+"""What the config of a run may say: types, ranges, what excludes what, and derived values.
 
-Words of the suite are typed here. A node with ``_target_`` (a model, an activation, an optimiser)
-has no schema of its own: the signature of what it names is its schema, checked by
-``sr_experiments.config.instantiate`` before anything is read. Nothing here imports torch.
+``conf/`` states the defaults; this module states none. A node with ``_target_`` (a model, an
+activation, an optimiser) has no fields here: the signature of what it names is its schema, checked
+by :mod:`sr_experiments.config.instantiate`. Nothing here imports torch.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
-from difflib import get_close_matches
-from typing import Any
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from hydra.core.config_store import ConfigStore
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PlainSerializer,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
-from sr_experiments.config.checks import check_choices
-from sr_experiments.config.hydra_errors import explained
+from sr_experiments.config.messages import invalid
 from sr_experiments.core.errors import UserError
-from sr_experiments.core.paths import conf_dir
 
-
-@dataclass
-class Paths:
-    """Where things lie; never part of a run's identity."""
-
-    data: str = MISSING
-    runs: str = MISSING
-    report: str = MISSING
-    cache: str = MISSING
-
-
-@dataclass
-class Training:
-    """How long and on what a network is trained; filled in by the budget."""
-
-    epochs: int = MISSING
-    scales: list[int] | None = None
-    updates_per_epoch: int = MISSING
-    recipe_epochs: float = MISSING
-    batch_size: int = MISSING
-    patch_size: int = MISSING
-    lr: float = MISSING
-    accumulate: int = MISSING
-    validate_every: int = MISSING
-    checkpoint_every: int = MISSING
-
-
-@dataclass
-class Source:
-    """One list of ground-truth pictures."""
-
-    source: str = MISSING
-    numbers: str | None = None
-
-
-@dataclass
-class Data:
-    """What is trained on, and what is looked at while training."""
-
-    train: Source = field(default_factory=Source)
-    val: Source = field(default_factory=Source)
-    lr: str = MISSING
-    border: str = MISSING
-    small: str = MISSING
-    allow_overlap: bool = MISSING
-
-
-@dataclass
-class Benchmarks:
-    """What a run is scored on."""
-
-    sets: list[str] = MISSING
-    save_images: bool = MISSING
-
-
-@dataclass
-class Clipping:
-    """How gradients are bounded; see ``conf/clipping``."""
-
-    algorithm: str | None = None
-    value: float | None = None
-
-
-@dataclass
-class Budget:
-    """How much of the recipe is carried out."""
-
-    name: str = MISSING
-
-
-@dataclass
-class Trainer:
-    """Where a run computes."""
-
-    accelerator: str = MISSING
-    devices: Any = MISSING
-    num_nodes: int = MISSING
-    strategy: str = MISSING
-    precision: str = MISSING
-    fused: bool | None = None
-    compile: str | None = None
-    images: str = MISSING
-    threads: int | None = None
-    deterministic: bool = MISSING
-    progress: str = MISSING
-
-
-@dataclass
-class Settings:
-    """One run. ``conf/config.yaml`` says what each key does."""
-
-    name: str = MISSING
-    paper: str | None = None
-    scale: int = MISSING
-    seed: int = MISSING
-    paths: Paths = field(default_factory=Paths)
-    start: Any = None
-    start_optimizer: bool = MISSING
-    teacher: Any = None
-    weights: str | None = None
-    reference: Any = None
-    data: Data = field(default_factory=Data)
-    benchmarks: Benchmarks = field(default_factory=Benchmarks)
-    activation: Any = None
-    convolution: Any = None
-    init: Any = None
-    method: Any = None
-    optimizer: Any = None
-    scheduler: Any = None
-    clipping: Clipping = field(default_factory=Clipping)
-    averaging: Any = None
-    model: Any = None
-    training: Training = field(default_factory=Training)
-    budget: Budget = field(default_factory=Budget)
-    trainer: Trainer = field(default_factory=Trainer)
-    logger: Any = None
-    # Filled in when a config is complete: the chosen words, and how it was asked for.
-    words: dict[str, str] = field(default_factory=dict)
-    overrides: list[str] = field(default_factory=list)
-
-
-#: Groups whose chosen word is remembered in ``words``, for slugs, tables and dashboards.
-WORDS = (
+#: Groups whose choice is kept in ``choices``, for directory names, tables and dashboards.
+CHOICES = (
     "model",
     "activation",
     "convolution",
@@ -157,104 +46,280 @@ WORDS = (
 )
 
 
-def register() -> None:
-    """Make the schema and the ``by`` resolver known to Hydra. May be called again."""
-    ConfigStore.instance().store(name="schema", node=Settings)
-    OmegaConf.register_new_resolver("by", _by, replace=True)
+def _text(value: Any) -> Any:
+    """The command line reads ``name=2024`` as a number."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if number else value
 
 
-def _by(word: Any, table: DictConfig) -> Any:
-    """``${by:${budget.name},{quick: 4, paper: 32}}``: the entry of a small table; null is none."""
-    word = "none" if word is None else word
-    if word not in table:
-        raise UserError(f"no value for {word}; there is one for {', '.join(map(str, table))}")
-    return table[word]
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
-def compose(overrides: Sequence[str]) -> DictConfig:
-    """The config that the command line ``python -m sr_experiments OVERRIDES`` would run.
+def _path(value: Any) -> Any:
+    return Path(_text(value)) if isinstance(value, str | int | float) else value
 
-    Raises:
-        UserError: an unknown key, word or type.
+
+def _called(value: Any) -> Any:
+    """A node whose ``_target_`` is null calls nothing."""
+    return None if isinstance(value, Mapping) and value.get("_target_", "") is None else value
+
+
+def _folder_name(value: str) -> str:
+    if not re.fullmatch(r"[^\s./\\][^/\\]*", value):
+        raise PydanticCustomError("folder_name", "a folder name without / and no dot in front")
+    return value
+
+
+def _finite(value: float) -> float:
+    if not (value >= 0 and math.isfinite(value)):
+        raise PydanticCustomError("not_negative", "a finite number, not negative")
+    return value
+
+
+def _devices(value: Any) -> Any:
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if value is None or value is False or (number and value < 1 and value != -1):
+        raise PydanticCustomError("devices", "at least 1, a list of devices, or auto")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Folder = Annotated[Path, BeforeValidator(_path), PlainSerializer(str)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+#: A factory: ``_target_`` and the arguments of what it names.
+Node = Annotated[Mapping[str, Any], BeforeValidator(_called)]
+OptionalNode = Annotated[Mapping[str, Any] | None, BeforeValidator(_called)]
+#: What a parent has otherwise than the run itself: ``{scale: 2, model.n_feats: 32}``.
+Differences = Mapping[str, Any] | None
+
+
+class Section(BaseModel):
+    """A part of a config: immutable, without unknown keys, without silent conversions."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants"
+    )
+
+
+class Paths(Section):
+    """Where files are read and written; never part of a run's identity."""
+
+    data: Folder
+    runs: Folder
+    report: Folder
+    cache: Folder
+
+
+class Training(Section):
+    """How long and on what a network is trained; mostly filled in by the budget."""
+
+    epochs: NonNegativeInt
+    scales: Annotated[tuple[PositiveInt, ...] | None, BeforeValidator(_tuple)]
+    updates_per_epoch: PositiveInt
+    recipe_epochs: Positive
+    batch_size: PositiveInt
+    patch_size: PositiveInt
+    lr: Annotated[float, AfterValidator(_finite)]
+    accumulate: PositiveInt
+    validate_every: PositiveInt
+    checkpoint_every: PositiveInt
+
+
+class Source(Section):
+    """One list of ground-truth images."""
+
+    source: Text
+    numbers: Text | None
+
+
+class Data(Section):
+    """The images to train on, and those to validate on."""
+
+    train: Source
+    val: Source
+    lr: Literal["make", "disk"]
+    border: Literal["mirror", "clamp"]
+    small: Literal["refuse", "skip"]
+    allow_overlap: bool
+
+
+class Benchmarks(Section):
+    """The data sets that a run is scored on."""
+
+    sets: Annotated[tuple[Text, ...], BeforeValidator(_tuple), Field(min_length=1)]
+    save_images: bool
+
+
+class Clipping(Section):
+    """How gradients are bounded."""
+
+    algorithm: Literal["norm", "value", "adjustable"] | None
+    value: Positive | None
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> "Clipping":
+        if (self.algorithm is None) != (self.value is None):
+            raise UserError(
+                "clipping-incomplete",
+                "clipping.algorithm={algorithm}, clipping.value={value}: set both or neither, "
+                "with clipping=norm, clipping=value or clipping=adjustable",
+                algorithm=self.algorithm,
+                value=self.value,
+            )
+        return self
+
+
+class Budget(Section):
+    """How much of the recipe is carried out."""
+
+    name: Text
+
+
+class Trainer(Section):
+    """The devices, precision and processes of a run."""
+
+    accelerator: Text
+    devices: Annotated[Any, AfterValidator(_devices)]
+    num_nodes: PositiveInt
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"]
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+    fused: bool | None
+    compile: Literal["default", "reduce-overhead", "max-autotune"] | None
+    images: Literal["auto", "host"]
+    threads: PositiveInt | None
+    deterministic: bool
+    progress: Literal["auto", "bar", "lines", "none"]
+
+    @property
+    def is_distributed(self) -> bool:
+        """Whether the run computes in a process group, possibly of a single process."""
+        return self.strategy != "auto" or str(self.devices) != "1"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One value or choice of a group that was set on top of ``conf/``.
+
+    Attributes:
+        key: dotted, or the name of a group.
+        value: plain Python.
+        kind: ``set`` an existing key, ``add`` a new one (``+key``) or ``delete`` one (``~key``).
     """
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
 
-    register()
-    overrides = without_repeats(overrides)
-    with explained():
-        if GlobalHydra.instance().is_initialized():  # inside a job: its search path holds
-            cfg = hydra_compose("config", overrides=overrides, return_hydra_config=True)
-        else:
-            with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-                cfg = hydra_compose("config", overrides=overrides, return_hydra_config=True)
-        return _finish(cfg, overrides)
+    key: str
+    value: Any
+    kind: Literal["set", "add", "delete"] = "set"
 
 
-def from_hydra(cfg: DictConfig) -> DictConfig:
-    """Complete the config of a running Hydra job with its words and overrides."""
-    hydra = HydraConfig.get()
-    merged = cfg.copy()
-    with open_dict(merged):
-        merged.hydra = OmegaConf.create(
-            {
-                "runtime": {"choices": dict(hydra.runtime.choices)},
-                "overrides": {"task": list(hydra.overrides.task)},
-            }
-        )
-    return _finish(merged, list(hydra.overrides.task))
+class RunConfig(Section):
+    """One run, resolved. ``conf/config.yaml`` explains each key.
 
-
-def _finish(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    choices = cfg.hydra.runtime.choices
-    with open_dict(cfg):
-        words = {group: str(choices[group]) for group in WORDS if choices.get(group)}
-        del cfg["hydra"]
-    for group in WORDS:
-        if group not in words:  # taken away, or [a,b], whose files Hydra lays over one another
-            raise UserError(f"{group}: exactly one word is needed, or {group}=a,b with -m")
-    _check_keys(cfg, Settings, "")
-    cfg.words = words
-    cfg.overrides = list(overrides)
-    check_choices(cfg)
-    return cfg
-
-
-def _check_keys(node: DictConfig, schema: type, prefix: str) -> None:
-    """``+key=`` adds what no one reads, ``~key`` takes away what is needed: refuse both."""
-    known = {f.name: f for f in fields(schema)}
-    names = {str(key) for key in node.keys()}  # noqa: SIM118 - "in" leaves out what is ???
-    for key in sorted(names):
-        if key not in known:
-            near = get_close_matches(key, known, n=1)
-            hint = f"; did you mean {prefix}{near[0]}?" if near else ""
-            raise UserError(f"{prefix}{key}: no such key{hint}")
-    for name, one in known.items():
-        if name not in names:
-            raise UserError(f"{prefix}{name}: must not be taken away")
-        if isinstance(one.type, type) and is_dataclass(one.type):
-            _check_keys(node[name], one.type, f"{prefix}{name}.")
-
-
-def without_repeats(overrides: Sequence[str]) -> list[str]:
-    """Drop an override when a later one sets the same key: the last word holds."""
-    last: dict[str, str] = {}
-    for override in overrides:
-        key = override.split("=", 1)[0].lstrip("+~")
-        last.pop(key, None)
-        last[key] = override
-    return list(last.values())
-
-
-def plain(cfg: DictConfig) -> dict[str, Any]:
-    """The resolved config as plain Python.
-
-    Raises:
-        UserError: a value is missing or an interpolation has no answer.
+    Attributes:
+        choices: group -> the choice that was made, for the groups in :data:`CHOICES`.
+        changes: what was set on top of ``conf/``; parents inherit it, nothing else reads it.
     """
-    with explained():
-        resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    if not isinstance(resolved, dict):
-        raise TypeError("a run's config is a mapping")
-    return {str(key): value for key, value in resolved.items()}
+
+    name: Annotated[Text, AfterValidator(_folder_name)]
+    paper: Text | None
+    scale: PositiveInt
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    paths: Paths
+    start: Differences
+    start_optimizer: bool
+    teacher: Differences
+    weights: Text | None
+    reference: Differences
+    training: Training
+    data: Data
+    benchmarks: Benchmarks
+    activation: OptionalNode
+    convolution: OptionalNode
+    init: OptionalNode
+    method: OptionalNode
+    optimizer: OptionalNode
+    scheduler: OptionalNode
+    clipping: Clipping
+    averaging: OptionalNode
+    model: Node
+    budget: Budget
+    trainer: Trainer
+    logger: OptionalNode
+    choices: dict[str, str]
+    changes: tuple[Change, ...] = Field(repr=False)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "RunConfig":
+        """Check resolved values.
+
+        Raises:
+            UserError: naming the key, its value and what is expected.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise invalid(error.errors(include_url=False)[0], cls) from None
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the run trains anything; ``method=none`` does not."""
+        return self.method is not None
+
+    @property
+    def updates(self) -> int:
+        """Optimiser steps of the whole training."""
+        if not self.is_trained:
+            return 0
+        return self.training.epochs * self.training.updates_per_epoch
+
+    @property
+    def further_scales(self) -> tuple[int, ...]:
+        """The scales beside its own that the run trains on."""
+        return tuple(scale for scale in self.training.scales or () if scale != self.scale)
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether the run has a reference; one that trains nothing is a reference itself."""
+        return bool(self.reference) and self.is_trained
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the method learns from a teacher."""
+        return self.method is not None and "teacher" in self.method
+
+    def plain(self) -> dict[str, Any]:
+        """The config as plain Python, without the changes that led to it."""
+        return self.model_dump(exclude={"changes"})
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "RunConfig":
+        if self.is_trained:
+            for key in ("init", "optimizer", "scheduler"):
+                if getattr(self, key) is None:
+                    raise UserError("no-value", "{key}: has no value; set {key}=...", key=key)
+        if self.trainer.fused and self.trainer.precision == "16-mixed" and self.clipping.algorithm:
+            raise UserError(
+                "fused-clipping",
+                "trainer.fused=true, trainer.precision=16-mixed: a fused optimiser unscales the "
+                "gradients itself, too late for clipping={clipping}; set trainer.fused=null",
+                clipping=self.clipping.algorithm,
+            )
+        begin, end = (self.averaging or {}).get("begin"), self.training.recipe_epochs
+        if isinstance(begin, int | float) and not 0 <= begin < end:
+            raise UserError(
+                "averaging-too-late",
+                "averaging.begin={begin:g}: the training ends at epoch {end:g} of its recipe "
+                "(training.recipe_epochs), so nothing would be averaged; begin before, from 0 on",
+                begin=begin,
+                end=end,
+            )
+        scales = self.training.scales
+        if scales is not None and self.scale not in scales:
+            raise UserError(
+                "scale-not-trained",
+                "training.scales={scales}, scale={scale}: the scale that is scored must be one of "
+                "those that are trained",
+                scales=list(scales),
+                scale=self.scale,
+            )
+        return self

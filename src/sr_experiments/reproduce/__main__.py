@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sr_experiments.report.paper.definition import Paper
-    from sr_experiments.reproduce.stages import Stage
+    from sr_experiments.reproduce.stages import StageRun
 
 PROGRAM = "python -m sr_experiments.reproduce"
 DESCRIPTION = "Carry out papers: train and score what their tables need, and write the report."
@@ -107,9 +107,9 @@ def _where(overrides: Sequence[str]) -> Where:
     from sr_experiments.reproduce.experiments import common
 
     given, swept = common(overrides, refused=_OWN)
-    budget = None if {"budget", "budget.name"} & swept else str(given.budget.name)
+    budget = None if {"budget", "budget.name"} & swept else given.budget.name
     paths = given.paths
-    return Where(Path(paths.runs), Path(paths.report), budget, str(given.trainer.accelerator))
+    return Where(paths.runs, paths.report, budget, given.trainer.accelerator)
 
 
 def _plan(names: Sequence[str], overrides: Sequence[str], console: "Console") -> int:
@@ -180,7 +180,7 @@ def _reproduce(names: Sequence[str], overrides: Sequence[str], console: "Console
 
 def _sum_up(
     papers: "Sequence[Paper]",
-    stages: "dict[str, list[Stage]]",
+    stages: "dict[str, list[StageRun]]",
     written: Sequence[Path],
     console: "Console",
 ) -> None:

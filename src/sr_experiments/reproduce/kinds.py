@@ -14,7 +14,7 @@ class Facts:
     Attributes:
         name: of the network with its size, such as ``EDSR 32x256``.
         parameters: trainable values.
-        multiply_adds: for one picture enlarged to 1280x720.
+        multiply_adds: for one image enlarged to 1280x720.
     """
 
     name: str
@@ -25,14 +25,14 @@ class Facts:
 def kind(work: Plan) -> str:
     """What runs must have in common to cost the same, as a text to compare."""
     config = work.config
-    alike: dict[str, Any] = {"model": config["model"], "scale": config["scale"]}
+    alike: dict[str, Any] = {"model": dict(config.model), "scale": config.scale}
     if work.trained:
-        training = config["training"]
+        training = config.training
         names = ("scales", "batch_size", "patch_size", "accumulate")
-        alike |= {name: training[name] for name in names}
-        alike["method"] = {k: v for k, v in config["method"].items() if k != "teacher"}
-        alike["optimizer"] = config["optimizer"]["_target_"]
-        alike["precision"] = config["trainer"]["precision"]
+        alike |= {name: getattr(training, name) for name in names}
+        alike["method"] = {k: v for k, v in (config.method or {}).items() if k != "teacher"}
+        alike["optimizer"] = (config.optimizer or {})["_target_"]
+        alike["precision"] = config.trainer.precision
         if "teacher" in work.parents:
-            alike["teacher"] = work.parents["teacher"].config["model"]
+            alike["teacher"] = work.parents["teacher"].config.model
     return json.dumps(alike, sort_keys=True)

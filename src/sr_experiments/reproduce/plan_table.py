@@ -12,7 +12,7 @@ from rich.text import Text
 from sr_experiments.core.console import duration
 from sr_experiments.core.errors import UserError
 from sr_experiments.models.complexity import HEIGHT, WIDTH
-from sr_experiments.reproduce.experiments import Stage
+from sr_experiments.reproduce.experiments import StagePlan
 from sr_experiments.reproduce.kinds import kind
 from sr_experiments.reproduce.step_time import Meter
 from sr_experiments.runs.plan import Plan
@@ -35,7 +35,7 @@ class PaperWork:
     """The stages of one paper; ``refused`` says of a stage why there is nothing to plan."""
 
     name: str
-    stages: Sequence[Stage]
+    stages: Sequence[StagePlan]
     refused: Mapping[str, str]
 
     @property
@@ -58,7 +58,7 @@ def show(
         papers: in the order in which they would be carried out.
         meter: of the device.
         budget: its word.
-        missing: which pictures are not there, one line each.
+        missing: which images are not there, one line each.
         console: where to.
     """
     if not console.is_terminal:
@@ -70,7 +70,7 @@ def show(
     for reason in dict.fromkeys(spoilt.values()):
         console.print(Text(f"Not in these figures: {reason}"), soft_wrap=True)
     for reason in missing:
-        text = f"Without these pictures it is not known what is done: {reason}"
+        text = f"Without these images it is not known what is done: {reason}"
         console.print(Text(text), soft_wrap=True)
 
 
@@ -85,7 +85,7 @@ def _measure(papers: Sequence[PaperWork], meter: Meter, console: Console) -> dic
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=len(kinds))
         for key, work in kinds.items():
-            progress.update(bar, description=f"{_word(work)} x{work.config['scale']}")
+            progress.update(bar, description=f"{_word(work)} x{work.config.scale}")
             try:
                 meter.facts(work)
                 if key in pending:
@@ -128,7 +128,7 @@ def _table(
         if kind(work) not in spoilt:
             facts = meter.facts(work)
             name, parameters = facts.name, f"{facts.parameters:,}"
-        key = (f"{name} x{work.config['scale']}", _method(work), parameters)
+        key = (f"{name} x{work.config.scale}", _method(work), parameters)
         groups.setdefault(key, []).append(work)
     for (name, method, parameters), works in groups.items():
         # Runs that were finished before are not measured again.
@@ -141,7 +141,7 @@ def _table(
             f"{sum(work.done for work in works)} of {len(works)}",
             parameters,
             _span([facts.multiply_adds / 1e9 for facts in known], "{:,.0f} G"),
-            _span([_updates(work) for work in works if work.trained], "{:,.0f}"),
+            _span([work.config.updates for work in works if work.trained], "{:,.0f}"),
             _span([1000 * one for one in updates if one is not None], "{:,.0f}"),
             duration(sum(meter.seconds(work) for work in waiting)),
         )
@@ -173,7 +173,7 @@ def _all(
     which = f"These {len(papers)} papers" if len(papers) > 1 else f"The paper {papers[0].name}"
     text = (
         f"{which} at budget={budget}: {duration(seconds)} on {meter.name}, one run after another. "
-        "A run that several need is counted once. Mult-adds are those of one picture enlarged to "
+        "A run that several need is counted once. Mult-adds are those of one image enlarged to "
         f"{WIDTH}x{HEIGHT}. Times are scaled from a few steps measured on this machine just now."
     )
     console.print(Text(text))
@@ -188,7 +188,7 @@ def _sums(
     return (
         str(len(runs)),
         str(sum(work.done for work in runs.values())),
-        f"{sum(_updates(work) for work in waiting):,}",
+        f"{sum(work.config.updates for work in waiting):,}",
         duration(sum(meter.seconds(work) for work in waiting)),
     )
 
@@ -199,20 +199,15 @@ def _waiting(papers: Iterable[PaperWork], spoilt: Mapping[str, str]) -> list[Pla
 
 
 def _word(work: Plan) -> str:
-    return str(work.config["words"].get("model", "model"))
+    return work.config.choices["model"]
 
 
 def _method(work: Plan) -> str:
-    words = work.config["words"]
+    choices = work.config.choices
     if not work.trained:
         return "none"
     usual = {"method": "supervised", "convolution": "plain", "averaging": "none"}
-    return ", ".join(words[k] for k, word in usual.items() if words[k] != word) or "supervised"
-
-
-def _updates(work: Plan) -> int:
-    training = work.config["training"]
-    return int(training["epochs"] * training["updates_per_epoch"]) if work.trained else 0
+    return ", ".join(choices[k] for k, c in usual.items() if choices[k] != c) or "supervised"
 
 
 def _span(values: Sequence[float], form: str) -> str:

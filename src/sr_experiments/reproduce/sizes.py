@@ -40,9 +40,9 @@ def pixels(work: Plan, role: str) -> int:
         return sum(_measured(pictures.paths) for pictures in found)
     config = work.config
     if role == "benchmark":
-        return sum(_known(name, None) for name in config["benchmarks"]["sets"])
-    source = config["data"][role]
-    return _known(source["source"], source["numbers"])
+        return sum(_known(name, None) for name in config.benchmarks.sets)
+    source = config.data.train if role == "train" else config.data.val
+    return _known(source.source, source.numbers)
 
 
 @lru_cache(maxsize=64)

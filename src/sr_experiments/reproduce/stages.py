@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.reproduce.experiments import expand
+from sr_experiments.reproduce.experiments import stage_sweep
 from sr_experiments.sweep import refuse_launcher
 
 #: Seconds that an interrupted stage has to write down where it was.
@@ -22,7 +22,7 @@ _GRACE = 30.0
 
 
 @dataclass
-class Stage:
+class StageRun:
     """One experiment of a paper, and how it went."""
 
     name: str
@@ -42,11 +42,11 @@ class Stage:
         return self.trouble is None and self.failed == 0
 
 
-def ready(name: str, overrides: Sequence[str]) -> Stage:
+def ready(name: str, overrides: Sequence[str]) -> StageRun:
     """A stage before it begins, or what would keep it from beginning."""
-    stage = Stage(name)
+    stage = StageRun(name)
     try:
-        sweep = expand(name, overrides)
+        sweep = stage_sweep(name, overrides)
         stage.jobs = len(sweep.jobs)
         refuse_launcher(sweep.config)
     except UserError as error:
@@ -54,7 +54,7 @@ def ready(name: str, overrides: Sequence[str]) -> Stage:
     return stage
 
 
-def carry_out(stage: Stage, overrides: Sequence[str], runs: Path) -> None:
+def carry_out(stage: StageRun, overrides: Sequence[str], runs: Path) -> None:
     """Run a stage, and read how its jobs ended from the files that they leave."""
     folder = f".multirun/{time.strftime('%Y-%m-%d_%H-%M-%S')}-{os.getpid()}-{stage.name}"
     own = [f"+experiment={stage.name}", "paper=null"]  # one report is written, at the very end

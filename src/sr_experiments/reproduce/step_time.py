@@ -9,14 +9,14 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from sr_experiments.config.schema import RunConfig, Trainer
 from sr_experiments.data.datamodule import Batch
 from sr_experiments.imaging.resize import imresize
 from sr_experiments.metrics.scores import Scores
@@ -80,9 +80,9 @@ class Meter:
         Raises:
             UserError: it cannot be built.
         """
-        key = json.dumps(work.config["model"], sort_keys=True)
+        key = json.dumps(dict(work.config.model), sort_keys=True)
         if key not in self._facts:
-            network = network_of(work.config["model"], "model")
+            network = network_of(work.config.model, "model")
             name = f"{type(network).__name__} {network.size}".strip()
             self._facts[key] = Facts(name, network.parameter_count, multiply_adds(network))
         return self._facts[key]
@@ -95,29 +95,29 @@ class Meter:
         """
         key = kind(work)
         if key not in self._costs:
-            with _as_in_training(work.config["trainer"]):
+            with _as_in_training(work.config.trainer):
                 self._costs[key] = self._measure(work)
         return self._costs[key]
 
     def seconds(self, work: Plan) -> float:
         """How long a run takes from its start to its scores."""
         config, cost = work.config, self.cost(work)
-        logger = str((config["logger"] or {}).get("_target_", ""))
+        logger = str((config.logger or {}).get("_target_", ""))
         total = START + cost.pixel * pixels(work, "benchmark") * _variants(config)
         if not work.trained:
             return total
-        training = config["training"]
-        epochs = training["epochs"]
-        looks = epochs // training["validate_every"]
+        training = config.training
+        epochs = training.epochs
+        looks = epochs // training.validate_every
         total += DASHBOARD if "wandb" in logger.lower() else 0.0
-        total += epochs * training["updates_per_epoch"] * (cost.update or 0.0)
+        total += config.updates * (cost.update or 0.0)
         total += looks * cost.pixel * pixels(work, "val") * _variants(config)
         return total + cost.teacher_pixel * pixels(work, "train")
 
     def _measure(self, work: Plan) -> Cost:
         config = work.config
         macs = self.facts(work).multiply_adds
-        network = network_of(config["model"], "model")
+        network = network_of(config.model, "model")
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         demo = network.colour != "rgb"  # these are applied once more, as their authors' demos do
         pixel = (1 + demo) * self._enlarge(network, macs) + self._score(network.scale, demo)
@@ -125,7 +125,7 @@ class Meter:
             return Cost(None, pixel)
         teacher, beforehand = None, 0.0
         if "teacher" in work.parents:
-            teacher = network_of(work.parents["teacher"].config["model"], "teacher").to(self.device)
+            teacher = network_of(work.parents["teacher"].config.model, "teacher").to(self.device)
             its = self.facts(work.parents["teacher"]).multiply_adds
         module = module_of(config, network, teacher).to(self.device)
         module.train()
@@ -138,28 +138,31 @@ class Meter:
 
     def _update(self, work: Plan, module: Supervised, macs: int) -> float:
         """Seconds of one update; ``macs`` of what is trained, a third for what only answers."""
-        config, training = work.config, work.config["training"]
-        scales = training["scales"] or [config["scale"]]
-        batch, patch = training["batch_size"], training["patch_size"]
+        config, training = work.config, work.config.training
+        scales = training.scales or [config.scale]
+        batch, patch = training.batch_size, training.patch_size
         optimizers = module.configure_optimizers()
         assert isinstance(optimizers, dict)
         optimizer = optimizers["optimizer"]
-        steps = [self._step(module, optimizer, config, macs, batch, patch, s) for s in scales]
+        steps = [
+            self._step(module, optimizer, config.trainer.precision, macs, batch, patch, s)
+            for s in scales
+        ]
         passes = statistics.mean(passes for passes, _ in steps)
         final = statistics.mean(final for _, final in steps)
         if self._overhead is None:
-            cache = Path(config["paths"]["cache"])
+            cache = config.paths.cache
             self._overhead = overhead(self.device, cache, self._bare)
         own = self._overhead
         # A GPU computes while the host prepares the next batch.
         each = max(passes, own) if self.device.type == "cuda" else passes + own
-        return float(training["accumulate"] * each + final)
+        return float(training.accumulate * each + final)
 
     def _step(
         self,
         module: Supervised,
         optimizer: torch.optim.Optimizer,
-        config: Mapping[str, Any],
+        precision: str,
         macs: int,
         batch: int,
         patch: int,
@@ -168,7 +171,7 @@ class Meter:
         """Seconds of the two passes of a batch, and of the optimiser."""
         count, side = self._feasible(macs, batch, patch, scale, isinstance(module, Distilled))
         patches = _patches(count, side, scale, self.device)
-        times = _times(lambda: self._pass(module, patches, config), self._now)
+        times = _times(lambda: self._pass(module, patches, precision), self._now)
         share = batch * patch**2 / (count * side**2)
         final = _times(optimizer.step, self._now)
         module.zero_grad()
@@ -183,13 +186,12 @@ class Meter:
         patches = _patches(batch, patch, 2, self.device)
 
         def update() -> None:
-            self._pass(module, patches, {})
+            self._pass(module, patches, "32-true")
             optimizer.step()
 
         return _times(update, self._now)
 
-    def _pass(self, module: Supervised, batch: Batch, config: Mapping[str, Any]) -> None:
-        precision = (config.get("trainer") or {}).get("precision", "32-true")
+    def _pass(self, module: Supervised, batch: Batch, precision: str) -> None:
         kind = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
         module.zero_grad()
         with torch.autocast(self.device.type, dtype=kind, enabled=kind is not None):
@@ -245,9 +247,9 @@ def meter(accelerator: str) -> Meter:
     return Meter(torch.device("cuda" if gpu else "cpu"))
 
 
-def _variants(config: Mapping[str, Any]) -> int:
+def _variants(config: RunConfig) -> int:
     """How many networks are scored: with an averaging the raw and the averaged weights."""
-    return 2 if (config["averaging"] or {}).get("_target_") else 1
+    return 2 if config.averaging else 1
 
 
 def _patches(batch: int, patch: int, scale: int, device: torch.device) -> Batch:
@@ -271,13 +273,13 @@ def _times(step: Callable[[], Any], now: Callable[[], float]) -> float:
 
 
 @contextmanager
-def _as_in_training(trainer: Mapping[str, Any]) -> Iterator[None]:
+def _as_in_training(trainer: Trainer) -> Iterator[None]:
     """Threads and deterministic algorithms as a run has them."""
     threads, before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     only_warned = torch.is_deterministic_algorithms_warn_only_enabled()
     try:
-        torch.set_num_threads(trainer["threads"] or threads)
-        torch.use_deterministic_algorithms(trainer["deterministic"], warn_only=True)
+        torch.set_num_threads(trainer.threads or threads)
+        torch.use_deterministic_algorithms(trainer.deterministic, warn_only=True)
         yield
     finally:
         torch.set_num_threads(threads)

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from sr_experiments.config import instantiate
+from sr_experiments.config.schema import RunConfig
 from sr_experiments.core.errors import UserError
 from sr_experiments.data.datamodule import SuperResolutionData
 from sr_experiments.data.store import open_made
 from sr_experiments.models.foreign_weights import load_foreign
 from sr_experiments.models.network import Network, prepare, upscale
 from sr_experiments.models.transfer import Transfer, transfer
-from sr_experiments.runs.plan import further_scales
 from sr_experiments.training.callbacks.averaging import WeightAveraging
 from sr_experiments.training.checkpoints import load_weights
 from sr_experiments.training.distillation.distilled import Distilled
@@ -38,20 +38,20 @@ def network_of(node: Mapping[str, Any], key: str) -> Network:
 
 def build_network(plan: "Plan") -> tuple[Network, Transfer | None]:
     """The run's network with the weights it begins with, and whose those are."""
-    network = network_of(plan.config["model"], "model")
+    network = network_of(plan.config.model, "model")
     if plan.trained and network.parameter_count == 0:
-        word = plan.config["words"].get("model", type(network).__name__)
+        word = plan.config.choices["model"]
         raise UserError(f"model={word} has nothing to train: say method=none")
-    if plan.trained and further_scales(plan.config) and not network.any_scale:
+    if plan.trained and plan.config.further_scales and not network.any_scale:
         raise UserError(
-            f"training.scales={plan.config['training']['scales']}: {type(network).__name__} has "
+            f"training.scales={plan.config.training.scales}: {type(network).__name__} has "
             f"weights of its own for x{network.scale}; one of the networks on enlarged luma, such "
             "as model=vdsr, can learn several"
         )
     if plan.trained:
-        instantiate.build(plan.config["init"], "init")(network)
+        instantiate.build(plan.config.init or {}, "init")(network)
     if plan.weights is not None:
-        load_foreign(plan.config["weights"], network)
+        load_foreign(Path(plan.config.weights or ""), network)
     if plan.start is None:
         return network, None
     state, _ = load_weights(plan.start.directory.weights)
@@ -62,24 +62,24 @@ def build_module(plan: "Plan", network: Network) -> Scored:
     """The LightningModule that trains the network, or only scores it."""
     config = plan.config
     if not plan.trained:
-        return Scored(network, config["model"])
-    training = config["training"]
+        return Scored(network, config.model)
+    training = config.training
     module = module_of(
         config,
         network,
         _rebuilt(plan.teacher) if plan.teacher is not None else None,
-        network_config=config["model"],
-        schedule=instantiate.build(config["scheduler"], "scheduler"),
-        updates=training["epochs"] * training["updates_per_epoch"],
-        recipe_epochs=training["recipe_epochs"],
+        network_config=config.model,
+        schedule=instantiate.build(config.scheduler or {}, "scheduler"),
+        updates=config.updates,
+        recipe_epochs=training.recipe_epochs,
     )
-    if config["start_optimizer"] and plan.start is not None:
+    if config.start_optimizer and plan.start is not None:
         module.moments = _moments(plan.start)
     return module
 
 
 def module_of(
-    config: Mapping[str, Any], network: Network, teacher: Network | None, **given: Any
+    config: RunConfig, network: Network, teacher: Network | None, **given: Any
 ) -> Supervised:
     """Build what trains a network.
 
@@ -92,10 +92,10 @@ def module_of(
     Raises:
         UserError: it cannot be built, or is something else.
     """
-    method = {key: value for key, value in config["method"].items() if key != "teacher"}
+    method = {k: v for k, v in (config.method or {}).items() if k != "teacher"}
     if teacher is not None:
         given["teacher"] = teacher
-    optimizer = instantiate.build(config["optimizer"], "optimizer")
+    optimizer = instantiate.build(config.optimizer or {}, "optimizer")
     module = instantiate.build(method, "method")(network=network, optimizer=optimizer, **given)
     if not isinstance(module, Supervised):
         raise UserError(f"method._target_: {type(module).__name__} is no training method")
@@ -119,13 +119,13 @@ def _moments(plan: "Plan") -> Mapping[int, Mapping[str, Any]]:
 def build_averaging(plan: "Plan") -> WeightAveraging | None:
     """What averages the weights, if the run asks for it."""
     config = plan.config
-    if not plan.trained or not (config["averaging"] or {}).get("_target_"):
+    if not plan.trained or not config.averaging:
         return None
-    training = config["training"]
+    training = config.training
     try:
-        made = instantiate.build(config["averaging"], "averaging")(
-            updates=training["epochs"] * training["updates_per_epoch"],
-            recipe_epochs=training["recipe_epochs"],
+        made = instantiate.build(config.averaging, "averaging")(
+            updates=config.updates,
+            recipe_epochs=training.recipe_epochs,
         )
     except ValueError as error:
         raise UserError(f"averaging: {error}") from error
@@ -141,7 +141,7 @@ def prepare_teacher(plan: "Plan", module: Scored, data: SuperResolutionData) -> 
         return
     if data.also:
         raise UserError(
-            f"method.cached=true, training.scales={plan.config['training']['scales']}: a teacher's "
+            f"method.cached=true, training.scales={plan.config.training.scales}: a teacher's "
             "pictures are kept for one scale"
         )
     device = "cuda" if torch.cuda.is_available() and _may_use_gpu(plan) else "cpu"
@@ -150,7 +150,7 @@ def prepare_teacher(plan: "Plan", module: Scored, data: SuperResolutionData) -> 
     def make(lr: Tensor) -> Tensor:
         return upscale(network, lr[None].to(device))[0]
 
-    kept = plan.config["data"]["border"], data.small, data.patch_size, data.scale
+    kept = plan.config.data.border, data.small, data.patch_size, data.scale
     data.guides = open_made(
         pairs,
         f"{teacher.identity}/{plan.images['train'].fingerprint}/{kept}",
@@ -162,29 +162,29 @@ def prepare_teacher(plan: "Plan", module: Scored, data: SuperResolutionData) -> 
 
 
 def _may_use_gpu(plan: "Plan") -> bool:
-    return plan.config["trainer"]["accelerator"] in ("auto", "gpu", "cuda")
+    return plan.config.trainer.accelerator in ("auto", "gpu", "cuda")
 
 
 def build_data(plan: "Plan", progress: bool) -> SuperResolutionData:
     """The run's pictures, not yet opened."""
-    config, training = plan.config, plan.config["training"]
+    config, training = plan.config, plan.config.training
     pictures = plan.images
     return SuperResolutionData(
         pictures.get("train"),
         pictures.get("val"),
         [p for role, p in pictures.items() if role.startswith("benchmark/")],
-        scale=config["scale"],
-        cache=Path(config["paths"]["cache"]),
-        batch_size=training["batch_size"],
-        patch_size=training["patch_size"],
-        updates_per_epoch=training["updates_per_epoch"],
-        accumulate=training["accumulate"],
-        seed=config["seed"],
-        border=config["data"]["border"],
-        small=config["data"]["small"],
+        scale=config.scale,
+        cache=config.paths.cache,
+        batch_size=training.batch_size,
+        patch_size=training.patch_size,
+        updates_per_epoch=training.updates_per_epoch,
+        accumulate=training.accumulate,
+        seed=config.seed,
+        border=config.data.border,
+        small=config.data.small,
         progress=progress,
-        may_move=config["trainer"]["images"] == "auto",
-        also={scale: pictures[f"train/x{scale}"] for scale in further_scales(config)}
+        may_move=config.trainer.images == "auto",
+        also={scale: pictures[f"train/x{scale}"] for scale in config.further_scales}
         if plan.trained
         else {},
     )

@@ -18,6 +18,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from rich.console import Console
 
 from sr_experiments.config import instantiate
+from sr_experiments.config.schema import RunConfig
 from sr_experiments.core.errors import UserError
 from sr_experiments.data.datamodule import SuperResolutionData
 from sr_experiments.models.complexity import multiply_adds
@@ -61,7 +62,7 @@ def execute(plan: "Plan", console: Console) -> None:
     """
     config, directory = plan.config, plan.directory
     _quiet()
-    torch.manual_seed(config["seed"])
+    torch.manual_seed(config.seed)
     network, begun = build_network(plan)
     module = build_module(plan, network)
     averaging = build_averaging(plan)
@@ -70,7 +71,7 @@ def execute(plan: "Plan", console: Console) -> None:
     data.setup()
     prepare_teacher(plan, module, data)
     resumes = directory.checkpoint.exists()
-    if isinstance(module, Supervised) and (mode := config["trainer"]["compile"]):
+    if isinstance(module, Supervised) and (mode := config.trainer.compile):
         module.compile_steps(mode)
     _say(plan, network, begun, console, resumes)
     logger = _logger(plan)
@@ -79,11 +80,11 @@ def execute(plan: "Plan", console: Console) -> None:
         with Team(plan) as team:
             trainer = _trainer(plan, averaging, console, [logger] if logger else [])
             if trainer.is_global_zero:
-                directory.begin(config)
+                directory.begin(config.plain())
             if threads := team.gather(trainer.num_devices):
                 torch.set_num_threads(threads)
             began, first = time.monotonic(), _updates_done(directory.checkpoint) if resumes else 0
-            if plan.trained and config["training"]["epochs"] > 0:
+            if plan.trained and config.training.epochs > 0:
                 trainer.fit(
                     module,
                     datamodule=data,
@@ -96,7 +97,7 @@ def execute(plan: "Plan", console: Console) -> None:
             if plan.trained or plan.weights:
                 for weights, variant in module.variants().items():
                     path = directory.weights_of(weights)
-                    save_weights(path, variant.state_dict(), config["model"])
+                    save_weights(path, variant.state_dict(), config.model)
             directory.write_scores(_score_rows(module, data))
             timing = {"seconds": seconds, "updates_timed": updates - first}
             directory.write_result(_result(plan, network, module, data, updates, timing))
@@ -112,21 +113,20 @@ def _trainer(
     plan: "Plan", averaging: WeightAveraging | None, console: Console, loggers: list[Any]
 ) -> Trainer:
     config, directory = plan.config, plan.directory
-    where, training = config["trainer"], config["training"]
+    where, training = config.trainer, config.training
     callbacks: list[Callback] = []
-    if config["clipping"]["algorithm"] == "adjustable":
-        callbacks.append(AdjustableClipping(config["clipping"]["value"]))
+    if config.clipping.algorithm == "adjustable" and config.clipping.value is not None:
+        callbacks.append(AdjustableClipping(config.clipping.value))
     if plan.trained:
-        updates = training["epochs"] * training["updates_per_epoch"]
         callbacks += [averaging] if averaging else []  # before what saves and what logs
         kinds = ("raw", "averaged") if averaging else ("raw",)
-        callbacks += [History(directory.history, kinds), FiniteLoss(), SeedPerBatch(config["seed"])]
+        callbacks += [History(directory.history, kinds), FiniteLoss(), SeedPerBatch(config.seed)]
         callbacks += [Samples(directory.path / "samples")]
-        if where["progress"] != "none":
+        if where.progress != "none":
             bar = _wants_bar(config, console)
-            callbacks.append(TrainingProgress(plan.title, updates, console, bar))
-        callbacks.append(LastCheckpoint(directory.checkpoint, training["checkpoint_every"]))
-    if config["benchmarks"]["save_images"]:
+            callbacks.append(TrainingProgress(plan.title, config.updates, console, bar))
+        callbacks.append(LastCheckpoint(directory.checkpoint, training.checkpoint_every))
+    if config.benchmarks.save_images:
         # Once a sweep is enough: what its runs are compared with keeps the ground truth.
         callbacks.append(SaveImages(directory.path / "images", truth=not plan.trained))
     # Outside SLURM and torchrun the suite starts the processes itself, in an allocation of one task
@@ -136,17 +136,17 @@ def _trainer(
         *([] if started_outside() else [LightningEnvironment()]),
     ]
     strategy: str | Strategy = "auto"
-    if where["strategy"] != "auto" or str(where["devices"]) != "1":
+    if where.strategy != "auto" or str(where.devices) != "1":
         # Buffers of these networks are the same in all processes by themselves. Broadcasting them
         # in every forward pass would wait for ever where processes have different numbers of
         # pictures to score.
-        unused = where["strategy"].endswith("_true")
+        unused = where.strategy.endswith("_true")
         strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=unused)
     asked = {
-        "accelerator": where["accelerator"],
-        "devices": where["devices"],
-        "num_nodes": where["num_nodes"],
-        "precision": where["precision"],
+        "accelerator": where.accelerator,
+        "devices": where.devices,
+        "num_nodes": where.num_nodes,
+        "precision": where.precision,
         "strategy": strategy,
         "plugins": plugins,
     }
@@ -154,17 +154,17 @@ def _trainer(
         trainer = _lightning_trainer(plan, callbacks, loggers, asked)
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise UserError(
-            f"trainer.accelerator={where['accelerator']}, devices={where['devices']}, "
-            f"strategy={where['strategy']}, precision={where['precision']}: "
+            f"trainer.accelerator={where.accelerator}, devices={where.devices}, "
+            f"strategy={where.strategy}, precision={where.precision}: "
             f"{' '.join(str(error).split())}"
         ) from error
-    share = training["batch_size"] % trainer.world_size
+    share = training.batch_size % trainer.world_size
     if plan.trained and share:
         raise UserError(
-            f"training.batch_size={training['batch_size']}: not a multiple of the "
+            f"training.batch_size={training.batch_size}: not a multiple of the "
             f"{trainer.world_size} processes that trainer.devices asks for"
         )
-    trainer.callbacks.append(WorldSize(trainer.num_devices, where["num_nodes"]))  # type: ignore[attr-defined]
+    trainer.callbacks.append(WorldSize(trainer.num_devices, where.num_nodes))  # type: ignore[attr-defined]
     return trainer
 
 
@@ -172,17 +172,16 @@ def _lightning_trainer(
     plan: "Plan", callbacks: list[Callback], loggers: list[Any], asked: Mapping[str, Any]
 ) -> Trainer:
     config, directory = plan.config, plan.directory
-    where, training, clipping = config["trainer"], config["training"], config["clipping"]
-    if clipping["algorithm"] == "adjustable":  # by a callback, as Lightning has it not
-        clipping = {"algorithm": None, "value": None}
+    where, training, clipping = config.trainer, config.training, config.clipping
+    by_callback = clipping.algorithm == "adjustable"  # a rule that Lightning lacks
     return Trainer(
         **asked,
-        deterministic="warn" if where["deterministic"] else None,
-        max_epochs=training["epochs"],
-        accumulate_grad_batches=training["accumulate"],
-        gradient_clip_val=clipping["value"],
-        gradient_clip_algorithm=clipping["algorithm"],
-        check_val_every_n_epoch=training["validate_every"],
+        deterministic="warn" if where.deterministic else None,
+        max_epochs=training.epochs,
+        accumulate_grad_batches=training.accumulate,
+        gradient_clip_val=None if by_callback else clipping.value,
+        gradient_clip_algorithm=None if by_callback else clipping.algorithm,
+        check_val_every_n_epoch=training.validate_every,
         callbacks=callbacks,
         logger=loggers,
         default_root_dir=directory.path,
@@ -196,14 +195,14 @@ def _lightning_trainer(
 
 def _logger(plan: "Plan") -> Any:
     config = plan.config
-    if not (config["logger"] or {}).get("_target_") or not plan.trained or rank() > 0:
+    if not config.logger or not plan.trained or rank() > 0:
         return None
-    return instantiate.build(config["logger"], "logger")(
+    return instantiate.build(config.logger, "logger")(
         directory=plan.directory.path,
         identity=plan.identity,
         name=plan.title,
-        group=config["name"],
-        config={k: v for k, v in config.items() if k not in ("paths", "overrides")},
+        group=config.name,
+        config={k: v for k, v in config.plain().items() if k != "paths"},
     )
 
 
@@ -234,27 +233,27 @@ def _result(
 ) -> dict[str, Any]:
     config = plan.config
     counts = {pairs.name: len(pairs) for pairs in data.benchmarks}
-    training = config["training"]
+    training = config.training
     trained = None
     if plan.trained and data.train_pairs is not None:
         trained = {
             "data": data.train_pairs.name,
             "images": len(data.train_pairs),
             "updates": updates,
-            "batch_size": training["batch_size"],
-            "patch_size": training["patch_size"],
-            "precision": config["trainer"]["precision"],
+            "batch_size": training.batch_size,
+            "patch_size": training.patch_size,
+            "precision": config.trainer.precision,
             **timing,
             "start": plan.start.directory.path.name if plan.start else None,
             "teacher": plan.teacher.directory.path.name if plan.teacher else None,
         }
     return {
         "identity": plan.identity,
-        "experiment": config["name"],
-        "words": config["words"],
+        "experiment": config.name,
+        "choices": config.choices,
         "settings": flat(relevant(config)) | ({"weights": plan.weights} if plan.weights else {}),
-        "scale": config["scale"],
-        "seed": config["seed"],
+        "scale": config.scale,
+        "seed": config.seed,
         "network": {
             "name": type(network).__name__,
             "size": network.size,
@@ -289,17 +288,15 @@ def _device_name(module: Scored) -> str:
 def _say(
     plan: "Plan", network: Network, begun: Transfer | None, console: Console, resumes: bool
 ) -> None:
-    training = plan.config["training"]
     text = f"[bold]{plan.title}[/]  {type(network).__name__}"
     text += f" {network.size}," if network.size else ""
     text += f" {network.parameter_count:,} parameters"
     if plan.trained:
-        updates = training["epochs"] * training["updates_per_epoch"]
-        text += f", {updates:,} updates on {plan.images['train'].name}"
+        text += f", {plan.config.updates:,} updates on {plan.images['train'].name}"
         text += ", going on from its last checkpoint" if resumes else ""
     console.print(text, highlight=False, soft_wrap=True)
     if plan.weights is not None and not resumes:
-        text = f"  weights of {plan.config['weights']} (SHA-256 {plan.weights[:12]})"
+        text = f"  weights of {plan.config.weights} (SHA-256 {plan.weights[:12]})"
         console.print(text, highlight=False, soft_wrap=True)
     if plan.teacher is not None:
         text = f"  learns from {plan.teacher.title}"
@@ -325,9 +322,9 @@ def _show(plan: "Plan", module: Scored, console: Console) -> None:
             console.print(text, highlight=False, soft_wrap=True)
 
 
-def _wants_bar(config: Mapping[str, Any], console: Console) -> bool:
-    wish = config["trainer"]["progress"]
-    return wish == "bar" or (wish == "auto" and console.is_terminal)
+def _wants_bar(config: RunConfig, console: Console) -> bool:
+    progress = config.trainer.progress
+    return progress == "bar" or (progress == "auto" and console.is_terminal)
 
 
 def _quiet() -> None:

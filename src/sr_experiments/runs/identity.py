@@ -8,19 +8,20 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_FORMAT = 1  # raised when the same config no longer gives the same result
+from sr_experiments.config.schema import RunConfig
+
+_FORMAT = 2  # raised when the same config no longer gives the same result or identity
 
 #: Keys that say where, how fast or how visibly a run computes, not what.
 VOLATILE = (
     "name",
     "paper",
     "paths",
-    "words",
-    "overrides",
+    "choices",
     "logger",
     "reference",
     "budget",  # its values count, its name does not
-    "data.allow_overlap",  # it lets a run through or not; the pictures count themselves
+    "data.allow_overlap",  # it lets a run through or not; the images count themselves
     "training.checkpoint_every",
     "benchmarks.save_images",
     "trainer.accelerator",
@@ -32,7 +33,7 @@ VOLATILE = (
     "trainer.deterministic",
     "trainer.progress",
 )
-#: Keys that reach a run through others: the model's own factories, the pictures' fingerprints,
+#: Keys that reach a run through others: the model's own factories, the images' fingerprints,
 #: the parent's identity, the hash of a file of weights.
 INDIRECT = (
     *("activation", "convolution", "data.train", "data.val", "benchmarks.sets"),
@@ -43,32 +44,32 @@ UNTRAINED = ("scale", "model", "method", "data", "benchmarks")
 
 
 def identity(
-    config: Mapping[str, Any],
-    pictures: Mapping[str, str],
+    config: RunConfig,
+    images: Mapping[str, str],
     parents: Mapping[str, str],
 ) -> str:
     """SHA-256 of a run, as 64 hexadecimal digits.
 
     Args:
-        config: resolved, plain.
-        pictures: role (``train``, ``val``, ``benchmark/NAME``) -> fingerprint of the files.
+        config: of the run.
+        images: role (``train``, ``val``, ``benchmark/NAME``) -> fingerprint of the files.
         parents: role -> what weights enter this run: ``start`` and ``teacher``, other runs'
             identities, and ``weights``, the SHA-256 of a file.
     """
     content = {
         "format": _FORMAT,
         "config": relevant(config),
-        "pictures": dict(pictures),
+        "images": dict(images),
         "parents": dict(parents),
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
+def relevant(config: RunConfig) -> dict[str, Any]:
     """The part of a config that can change the run's result by itself."""
-    kept = json.loads(json.dumps(config))
-    if not is_trained(config):
+    kept = json.loads(json.dumps(config.plain()))
+    if not config.is_trained:
         kept = {k: kept[k] for k in UNTRAINED if k in kept}
     for key in (*VOLATILE, *INDIRECT):
         _remove(kept, key.split("."))
@@ -84,11 +85,6 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             leaves[f"{prefix}{key}"] = value
     return leaves
-
-
-def is_trained(config: Mapping[str, Any]) -> bool:
-    """Whether the run trains anything (``method=none`` does not)."""
-    return bool((config.get("method") or {}).get("_target_"))
 
 
 def _remove(node: Any, path: Sequence[str]) -> None:

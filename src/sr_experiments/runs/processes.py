@@ -19,12 +19,13 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sr_experiments.core.device import cores
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
 
@@ -38,15 +39,15 @@ _turn = 0  # how many messages of the leader this process has written or read
 
 @dataclass(frozen=True)
 class Task:
-    """What a helper has to know: the overrides of a run, and the identity that they must give."""
+    """What a helper has to know: a run's config as JSON, and the identity it must lead to."""
 
-    overrides: list[str]
+    config: str
     identity: str
 
     @classmethod
     def of(cls, plan: "Plan") -> "Task":
         """The task of a planned run."""
-        return cls(list(plan.config["overrides"]), plan.identity)
+        return cls(plan.config.model_dump_json(), plan.identity)
 
 
 #: Computes a run as one of several processes.
@@ -81,37 +82,42 @@ def _outside() -> tuple[int, str] | None:
     return None
 
 
-def cores() -> int:
-    """CPU cores this process may use: as SLURM says, else as the system does."""
-    granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    if granted.isdigit():
-        return int(granted)
-    available = getattr(os, "sched_getaffinity", None)
-    return len(available(0)) if available else os.cpu_count() or 1
-
-
-def check_tasks(trainer: Mapping[str, Any], nodes: int, tasks_per_node: int) -> None:
+def check_tasks(devices: object, num_nodes: int, nodes: int, tasks_per_node: int) -> None:
     """Refuse a SLURM job whose tasks do not fit the trainer.
+
+    Args:
+        devices: ``trainer.devices``.
+        num_nodes: ``trainer.num_nodes``.
+        nodes: of the job.
+        tasks_per_node: of the job.
 
     Raises:
         UserError: naming the keys of both.
     """
-    devices = trainer["devices"]
-    if nodes != trainer["num_nodes"]:
+    if nodes != num_nodes:
         raise UserError(
-            f"hydra.launcher.nodes={nodes} with trainer.num_nodes={trainer['num_nodes']}: both "
-            "must say the same"
+            "slurm-nodes",
+            "hydra.launcher.nodes={nodes} with trainer.num_nodes={num_nodes}: both must be equal",
+            nodes=nodes,
+            num_nodes=num_nodes,
         )
     if nodes > 1 and str(tasks_per_node) != str(devices):
         raise UserError(
-            f"hydra.launcher.tasks_per_node={tasks_per_node} with trainer.devices={devices} on "
-            f"{nodes} nodes: a task computes on one device, so both must be the same number"
+            "slurm-tasks-on-nodes",
+            "hydra.launcher.tasks_per_node={tasks} with trainer.devices={devices} on {nodes} "
+            "nodes: a task computes on one device, so both must be the same number",
+            tasks=tasks_per_node,
+            devices=devices,
+            nodes=nodes,
         )
-    if tasks_per_node not in (1, devices) and str(tasks_per_node) != str(devices):
+    if tasks_per_node != 1 and str(tasks_per_node) != str(devices):
         raise UserError(
-            f"hydra.launcher.tasks_per_node={tasks_per_node} with trainer.devices={devices}: a "
-            f"task computes on one device; set trainer=ddp trainer.devices={tasks_per_node}, or "
-            "tasks_per_node=1 (the run then starts its processes itself)"
+            "slurm-tasks",
+            "hydra.launcher.tasks_per_node={tasks} with trainer.devices={devices}: a task computes "
+            "on one device; set trainer=ddp trainer.devices={tasks}, or tasks_per_node=1 (the run "
+            "then starts its processes itself)",
+            tasks=tasks_per_node,
+            devices=devices,
         )
 
 
@@ -123,9 +129,9 @@ class Team:
     """
 
     def __init__(self, plan: "Plan") -> None:
-        where = plan.config["trainer"]
+        trainer = plan.config.trainer
         self.plan = plan
-        self.alone = str(where["devices"]) == "1" and where["strategy"] == "auto"
+        self.alone = not trainer.is_distributed
         self.leads, self.outside = rank() == 0, started_outside()
         self.helpers: list[subprocess.Popen[bytes]] = []
         self.folder = Path()
@@ -133,13 +139,16 @@ class Team:
         self._over = threading.Event()
         if self.outside and self.alone:
             raise UserError(
+                "several-tasks-one-device",
                 "several tasks were started for trainer.devices=1: start one task, or set "
-                "trainer=ddp and trainer.devices to the tasks of a node"
+                "trainer=ddp and trainer.devices to the tasks of a node",
             )
-        if not self.outside and where["num_nodes"] != 1:
+        if not self.outside and trainer.num_nodes != 1:
             raise UserError(
-                f"trainer.num_nodes={where['num_nodes']}: processes on other nodes are started by "
-                "SLURM (hydra/launcher=slurm) or torchrun"
+                "nodes-without-launcher",
+                "trainer.num_nodes={num_nodes}: processes on other nodes are started by SLURM "
+                "(hydra/launcher=slurm) or torchrun",
+                num_nodes=trainer.num_nodes,
             )
 
     def __enter__(self) -> "Team":
@@ -172,9 +181,9 @@ class Team:
         return self._threads(processes)
 
     def _threads(self, processes: int) -> int | None:
-        wish = self.plan.config["trainer"]["threads"]
-        if wish is not None or "OMP_NUM_THREADS" in os.environ:  # joblib and Ray set the latter
-            return wish
+        threads = self.plan.config.trainer.threads
+        if threads is not None or "OMP_NUM_THREADS" in os.environ:  # joblib and Ray set the latter
+            return threads
         if "SLURM_CPUS_PER_TASK" in os.environ and self.outside:
             return cores()
         if "SLURM_CPUS_PER_TASK" in os.environ or processes > 1:
@@ -267,7 +276,7 @@ class Team:
         for file in sorted(self.folder.glob("failed-*")):
             report = json.loads(file.read_text())
             if report["user"]:
-                return UserError(report["line"])
+                return UserError("process-failed", "{reason}", reason=report["line"])
             return RuntimeError(f"process {report['rank']}: {report['line']}\n{report['trace']}")
         for number, helper in enumerate(self.helpers, 1):
             code = helper.poll()
@@ -276,8 +285,12 @@ class Team:
                 log = (self.folder / f"log-{number}").read_text(errors="replace").strip()
                 said = f": {log.splitlines()[-1]}" if log else ""
                 return UserError(
-                    f"process {number} of this distributed run ended ({how}{said}); the same "
-                    "command goes on from the last checkpoint"
+                    "process-ended",
+                    "process {number} of this distributed run ended ({how}{said}); the same "
+                    "command resumes from the last checkpoint",
+                    number=number,
+                    how=how,
+                    said=said,
                 )
         return None
 

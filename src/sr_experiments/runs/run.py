@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
 from rich.console import Console
 
-from sr_experiments.config.schema import compose
+from sr_experiments.config.schema import RunConfig
 from sr_experiments.core.errors import UserError
 from sr_experiments.runs import processes
 from sr_experiments.runs.directory import Lock, RunDirectory
@@ -28,27 +27,27 @@ class Outcome:
     seconds: float
 
 
-def run(cfg: DictConfig, console: Console | None = None) -> Outcome:
+def run(config: RunConfig, console: Console | None = None) -> Outcome:
     """Carry out a run, its parents first.
 
     A finished run is skipped, an interrupted one goes on where its last checkpoint stands. Other
     processes that ask for the same run wait for it.
 
     Args:
-        cfg: from :func:`sr_experiments.config.schema.compose`.
+        config: from :func:`sr_experiments.config.compose.compose`.
         console: where progress is shown.
 
     Raises:
         UserError: a mistake in the config, missing data, or a training that failed.
     """
     if processes.rank() > 0:  # the first process keeps the books and says what to compute
-        runs = Path(str(cfg.paths.runs))
+        runs = config.paths.runs
         processes.assist(runs, assist)
         return Outcome("finished", runs, 0.0)
     try:
-        return _carry_out(plan(cfg), console or Console())
+        return _carry_out(plan(config), console or Console())
     finally:
-        processes.dismiss(Path(str(cfg.paths.runs)))
+        processes.dismiss(config.paths.runs)
 
 
 def assist(task: processes.Task) -> None:
@@ -57,9 +56,9 @@ def assist(task: processes.Task) -> None:
     Raises:
         RuntimeError: this process understands the run in another way than its leader.
     """
-    mine = plan(compose(task.overrides))
+    mine = plan(RunConfig.model_validate_json(task.config))
     if mine.identity != task.identity:
-        raise RuntimeError(f"{mine.title}: this process finds other pictures or another config")
+        raise RuntimeError(f"{mine.title}: this process finds other images or another config")
     _execute(mine, Console(quiet=True))
 
 

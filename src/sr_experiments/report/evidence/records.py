@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 
 class ImageScore(NamedTuple):
@@ -67,7 +67,8 @@ class Result(Record):
 
     identity: Annotated[str, Field(min_length=8)]
     experiment: str
-    words: dict[str, Any]
+    #: Group -> choice; runs written before have it as ``words``.
+    words: dict[str, Any] = Field(validation_alias=AliasChoices("choices", "words"))
     settings: dict[str, Any] = {}
     scale: Annotated[int, Field(gt=0)]
     seed: int
