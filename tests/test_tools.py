@@ -1,4 +1,4 @@
-"""The two small commands: scoring folders and making low-resolution pictures."""
+"""The two small commands: scoring folders and making low-resolution images."""
 
 import json
 import subprocess
@@ -16,13 +16,13 @@ from sr_experiments.imaging.resize import imresize
 from sr_experiments.metrics.protocols import PROTOCOLS, score_image
 
 
-def picture(seed: int = 0, height: int = 40, width: int = 36) -> np.ndarray:
+def noise(seed: int = 0, height: int = 40, width: int = 36) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def folder(path: Path, *names: str) -> Path:
     for seed, name in enumerate(names):
-        write_png(path / name, picture(seed))
+        write_png(path / name, noise(seed))
     return path
 
 
@@ -81,7 +81,7 @@ def test_names_that_do_not_match_are_named(tmp_path, results, truths, says):
 def test_json_holds_the_scores_and_nothing_else(tmp_path):
     """In a process of its own: what a script reads is standard output alone."""
     for seed, name in enumerate(("a", "b")):
-        clean = picture(seed)
+        clean = noise(seed)
         write_png(tmp_path / "hr" / f"{name}.png", clean)
         write_png(tmp_path / "sr" / f"{name}x2.png", clean if name == "b" else 255 - clean)
     command = [sys.executable, "-m", "sr_experiments.score", "sr", "hr", "--scale", "2", "--json"]
@@ -93,7 +93,7 @@ def test_json_holds_the_scores_and_nothing_else(tmp_path):
 
     found = json.loads(done.stdout, parse_constant=refuse)
     assert found["scale"] == 2 and list(found["protocols"]) == list(PROTOCOLS)
-    planes = torch.from_numpy(picture(0)).permute(2, 0, 1)
+    planes = torch.from_numpy(noise(0)).permute(2, 0, 1)
     for name, expected in score_image(255 - planes, planes, 2).items():
         entry = found["images"]["a"][name]
         assert entry["psnr"] == pytest.approx(expected.psnr, abs=1e-12)
@@ -106,8 +106,8 @@ def test_json_holds_the_scores_and_nothing_else(tmp_path):
 
 def test_the_table_shows_images_mean_and_protocol(tmp_path, capsys):
     hr = folder(tmp_path / "hr", "[a].png", "b.png")
-    write_png(tmp_path / "sr" / "[a].png", picture(5))
-    write_png(tmp_path / "sr" / "b.png", picture(6))
+    write_png(tmp_path / "sr" / "[a].png", noise(5))
+    write_png(tmp_path / "sr" / "b.png", noise(6))
     assert score.main([str(tmp_path / "sr"), str(hr), "--scale", "3", "--protocol", "rgb"]) == 0
     shown = capsys.readouterr().out
     values = []
@@ -125,7 +125,7 @@ def test_the_table_shows_images_mean_and_protocol(tmp_path, capsys):
 
 
 def test_ground_truth_is_cut_by_less_than_the_scale(tmp_path, capsys):
-    hr = picture(1, height=41, width=38)
+    hr = noise(1, height=41, width=38)
     write_png(tmp_path / "truth.png", hr)
     write_png(tmp_path / "cut.png", hr[:39, :36])
     files = [str(tmp_path / "cut.png"), str(tmp_path / "truth.png")]
@@ -141,8 +141,8 @@ def test_ground_truth_is_cut_by_less_than_the_scale(tmp_path, capsys):
     [
         (score, ["sr", "nowhere", "--scale", "2"], "nowhere: no such file or folder"),
         (score, ["sr", "hr/a.png", "--scale", "2"], "two files or two folders"),
-        (score, ["sr", "hr", "--scale", "two"], "--scale two"),
-        (score, ["sr", "hr", "--scale", "1"], "--scale 1"),
+        (score, ["sr", "hr", "--scale", "two"], "--scale: two"),
+        (score, ["sr", "hr", "--scale", "1"], "--scale: 1"),
         (score, ["sr", "hr", "--scale", "12"], "too small to be scored at scale 12"),
         (score, ["sr", "hr", "--scale", "2", "--protocol", "z"], "y_rounded"),
         (score, ["sr", "hr"], "--scale"),
@@ -150,9 +150,9 @@ def test_ground_truth_is_cut_by_less_than_the_scale(tmp_path, capsys):
         (downscale, ["hr", "hr/../hr", "--scale", "2"], "IN and OUT are the same"),
         (downscale, ["hr/a.png", "out.jpg", "--scale", "2"], "out.jpg: PNG is written"),
         (downscale, ["hr", "hr/a.png", "--scale", "2"], "where a folder is needed"),
-        (downscale, ["hr", "out", "--scale", "0.5"], "--scale 0.5"),
-        (downscale, ["bad", "out", "--scale", "2"], "bad/text.png: not a picture"),
-        (downscale, ["tiny.png", "out.png", "--scale", "3"], "tiny.png: a 2x2 image"),
+        (downscale, ["hr", "out", "--scale", "0.5"], "--scale: 0.5"),
+        (downscale, ["bad", "out", "--scale", "2"], "bad/text.png: not an image"),
+        (downscale, ["tiny.png", "out.png", "--scale", "3"], "tiny.png: an image of 2x2 pixels"),
         (downscale, ["twins", "out", "--scale", "2"], "rename one"),
     ],
 )
@@ -161,7 +161,7 @@ def test_a_users_mistake_is_one_line(tmp_path, monkeypatch, capsys, command, arg
     folder(tmp_path / "sr", "a.png")
     folder(tmp_path / "hr", "a.png")
     folder(tmp_path / "twins", "a.png", "a.bmp")
-    write_png("tiny.png", picture(0, 2, 2))
+    write_png("tiny.png", noise(0, 2, 2))
     Path("bad").mkdir()
     Path("bad/text.png").write_text("no picture")
     assert command.main(arguments) == 2
@@ -178,28 +178,39 @@ def test_downscale_writes_where_it_is_told_and_overwrites_only_when_asked(tmp_pa
     arguments = [str(hr), str(out), "--scale", "2"]
     assert downscale.main(arguments) == 0
     assert sorted(path.name for path in out.iterdir()) == ["ax2.png", "bx2.png"]
-    assert np.array_equal(read_image(out / "bx2.png"), imresize(picture(1), 1 / 2))
+    assert np.array_equal(read_image(out / "bx2.png"), imresize(noise(1), 1 / 2))
     (out / "ax2.png").unlink()
-    write_png(out / "bx2.png", picture(9))
+    write_png(out / "bx2.png", noise(9))
     assert downscale.main(arguments) == 2
     assert "bx2.png: already there" in capsys.readouterr().err
-    assert np.array_equal(read_image(out / "bx2.png"), picture(9))
+    assert np.array_equal(read_image(out / "bx2.png"), noise(9))
     assert not (out / "ax2.png").exists()
     assert downscale.main([*arguments, "--overwrite", "--border", "clamp"]) == 0
-    clamped = imresize(picture(1), 1 / 2, border="clamp")
+    clamped = imresize(noise(1), 1 / 2, border="clamp")
     assert np.array_equal(read_image(out / "bx2.png"), clamped)
-    assert not np.array_equal(clamped, imresize(picture(1), 1 / 2))
+    assert not np.array_equal(clamped, imresize(noise(1), 1 / 2))
 
 
-def test_downscale_takes_one_picture(tmp_path):
+def test_downscale_takes_one_noise(tmp_path):
     """In a process of its own: nothing is said when all is well."""
-    write_png(tmp_path / "a.png", picture(0, 41, 38))
+    write_png(tmp_path / "a.png", noise(0, 41, 38))
     command = [sys.executable, "-m", "sr_experiments.downscale", "a.png", "small.png"]
     done = subprocess.run(
         [*command, "--scale", "3"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    expected = imresize(picture(0, 41, 38)[:39, :36], 1 / 3)
+    expected = imresize(noise(0, 41, 38)[:39, :36], 1 / 3)
     assert np.array_equal(read_image(tmp_path / "small.png"), expected)
     assert downscale.main([str(tmp_path / "a.png"), str(tmp_path), "--scale", "2"]) == 0
     assert read_image(tmp_path / "ax2.png").shape == (20, 19, 3)
+
+
+@pytest.mark.parametrize("module", ["score", "downscale", "data.__main__"])
+def test_help_needs_no_large_package(module):
+    code = (
+        f"import sys\nfrom sr_experiments.{module} import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print({'torch', 'numpy', 'PIL', 'rich', 'lightning', 'hydra'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"

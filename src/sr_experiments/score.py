@@ -1,4 +1,4 @@
-"""Score pictures against their ground truth under every protocol of the field.
+"""Score images against their ground truth under every protocol of the field.
 
 ``python -m sr_experiments.score SR HR --scale 2`` takes two folders, or two files.
 """
@@ -9,97 +9,117 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from sr_experiments.core.cli import Parser
+from sr_experiments.core.cli import Parser, command, whole
 from sr_experiments.core.errors import UserError
-from sr_experiments.downscale import parse_scale
-from sr_experiments.imaging.io import list_images, read_image
-from sr_experiments.metrics.protocols import PROTOCOLS, Score, score_image
+from sr_experiments.downscale import MAX_SCALE
+from sr_experiments.imaging.formats import list_images
 
-#: What follows the ground truth's name in the name of a result: nothing, ``x2``, ``_RCAN_x2`` ...
+if TYPE_CHECKING:
+    from sr_experiments.metrics.protocols import Score
+
+#: What may follow the ground truth's name in that of a result: nothing, ``x2``, ``_RCAN_x2`` ...
 _AFTER_STEM = re.compile(r"$|x\d|[_\-.]")
 #: What data sets append to the name of a ground truth: ``baby_HR``, ``img_001_SRF_2_HR``.
 _HR_SUFFIX = re.compile(r"(?<=.)(_SRF_\d+)?_HR$", re.IGNORECASE)
 
 
 class Pair(NamedTuple):
-    """A super-resolved picture, its ground truth, and the name both go by."""
+    """A super-resolved image, its ground truth, and the name of both."""
 
     name: str
     sr: Path
     hr: Path
 
 
+@command()
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; 0 when every picture was scored, 2 for a user's mistake."""
+    """Run the command; 0 when every image was scored, 2 for a user's mistake."""
+    options = _parser().parse_args(argv)
+    pairs = find_pairs(options.sr, options.hr)
+
+    from sr_experiments.metrics.protocols import PROTOCOLS
+
+    if options.protocol not in ("all", *PROTOCOLS):
+        raise UserError(
+            "unknown-protocol-to-score",
+            "--protocol {name}: no such protocol; choose from all, {protocols}",
+            name=options.protocol,
+            protocols=", ".join(PROTOCOLS),
+        )
+    names = list(PROTOCOLS) if options.protocol == "all" else [options.protocol]
+    scores = {pair.name: _score(pair, options.scale, names) for pair in pairs}
+    mean = _mean(scores.values(), names)
+    descriptions = {name: PROTOCOLS[name].description for name in names}
+    if options.json:
+        sys.stdout.write(_as_json(scores, mean, descriptions, options.scale))
+    else:
+        _show(scores, mean, descriptions, options.scale)
+    return 0
+
+
+def _parser() -> Parser:
     parser = Parser(
         prog="python -m sr_experiments.score",
-        description="Score super-resolved pictures. Files of two folders are matched by name: "
+        description="Score super-resolved images. Files of two folders are matched by name: "
         "baby.png with baby.png, babyx2.png, baby_x2_SR.png, baby_RCAN_x2.png and the like.",
     )
-    parser.add_argument("sr", metavar="SR", type=Path, help="a folder of results, or one picture")
+    parser.add_argument("sr", metavar="SR", type=Path, help="a folder of results, or one image")
     parser.add_argument("hr", metavar="HR", type=Path, help="the ground truth, likewise")
-    parser.add_argument("--scale", type=parse_scale, required=True, help="sets the border cut")
+    parser.add_argument(
+        "--scale", type=whole(2, MAX_SCALE), required=True, help="sets the border that is cut"
+    )
     parser.add_argument(
         "--protocol",
-        choices=("all", *PROTOCOLS),
+        metavar="NAME",
         default="all",
-        help="the scoring rule to show (default: all of them)",
+        help="the scoring rule to show, such as y or rgb (default: all of them)",
     )
     parser.add_argument(
         "--json",
         action="store_true",
         help="write JSON to standard output; an infinite PSNR (equal images) is null there",
     )
-    try:
-        options = parser.parse_args(argv)
-        pairs = find_pairs(options.sr, options.hr)
-        names = list(PROTOCOLS) if options.protocol == "all" else [options.protocol]
-        scores = {pair.name: _score(pair, options.scale, names) for pair in pairs}
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    mean = _mean(scores.values(), names)
-    if options.json:
-        sys.stdout.write(_as_json(scores, mean, options.scale))
-    else:
-        _show(scores, mean, options.scale)
-    return 0
+    return parser
 
 
 def find_pairs(sr: Path, hr: Path) -> list[Pair]:
     """Match results to ground truth: two files as they are, two folders by name.
 
-    The name of a result begins with that of its ground truth and goes on with nothing, ``x2``,
-    ``_``, ``-`` or ``.``; of several that fit, the longest is meant, so ``img_10`` never goes to
-    ``img_1``.
+    The name of a result begins with that of its ground truth, followed by nothing, ``x2``, ``_``,
+    ``-`` or ``.``. If several fit, the longest does, so ``img_10`` is never matched to ``img_1``.
 
     Returns:
         One pair for each ground truth, sorted by its file name.
 
     Raises:
-        UserError: a path is missing, one is a file and the other a folder, or a picture has no
+        UserError: a path is missing, one is a file and the other a folder, or an image has no
             partner or more than one.
     """
     for path in (sr, hr):
         if not path.exists():
-            raise UserError(f"{path}: no such file or folder")
+            raise UserError("path-missing", "{path}: no such file or folder", path=path)
     if sr.is_dir() != hr.is_dir():
         folder, file = (sr, hr) if sr.is_dir() else (hr, sr)
-        raise UserError(f"{folder} is a folder and {file} a file; name two files or two folders")
+        raise UserError(
+            "file-against-folder",
+            "{folder} is a folder and {file} a file; name two files or two folders",
+            folder=folder,
+            file=file,
+        )
     if not sr.is_dir():
         return [Pair(_hr_name(hr), sr, hr)]
     truths: dict[str, Path] = {}
     for path in list_images(hr):
         other = truths.setdefault(_hr_name(path), path)
         if other != path:
-            raise UserError(f"{other} and {path} are ground truth of one name; remove one")
+            raise UserError(
+                "two-truths-of-one-name",
+                "{first} and {second} are ground truth of one name; remove one",
+                first=other,
+                second=path,
+            )
     results: dict[str, Path] = {}
     strays: list[Path] = []
     for path in list_images(sr):
@@ -107,15 +127,32 @@ def find_pairs(sr: Path, hr: Path) -> list[Pair]:
         if not fitting:
             strays.append(path)
             continue
-        other = results.setdefault(max(fitting, key=len), path)
+        name = max(fitting, key=len)
+        other = results.setdefault(name, path)
         if other != path:
-            truth = truths[max(fitting, key=len)]
-            raise UserError(f"{other.name} and {path.name} in {sr} both fit {truth}; remove one")
+            raise UserError(
+                "two-results-for-one-truth",
+                "{first} and {second} in {folder} both fit {truth}; remove one",
+                first=other.name,
+                second=path.name,
+                folder=sr,
+                truth=truths[name],
+            )
     if strays:
-        raise UserError(f"{_listing(strays)}: no ground truth of that name in {hr}")
+        raise UserError(
+            "result-without-truth",
+            "{paths}: no ground truth of that name in {folder}",
+            paths=_listing(strays),
+            folder=hr,
+        )
     missing = [path for name, path in truths.items() if name not in results]
     if missing:
-        raise UserError(f"{_listing(missing)}: no result of that name in {sr}")
+        raise UserError(
+            "truth-without-result",
+            "{paths}: no result of that name in {folder}",
+            paths=_listing(missing),
+            folder=sr,
+        )
     return [Pair(name, results[name], path) for name, path in truths.items()]
 
 
@@ -132,17 +169,29 @@ def _listing(paths: list[Path]) -> str:
     return f"{shown} and {len(paths) - 5} more" if len(paths) > 5 else shown
 
 
-def _score(pair: Pair, scale: int, names: Iterable[str]) -> dict[str, Score]:
+def _score(pair: Pair, scale: int, names: Iterable[str]) -> "dict[str, Score]":
+    import torch
+
+    from sr_experiments.imaging.io import read_image
+    from sr_experiments.metrics.protocols import score_image
+
     sr, hr = read_image(pair.sr), read_image(pair.hr, keep_grey=True)
     grey = hr.ndim == 2
     surplus = [hr.shape[axis] - sr.shape[axis] for axis in (0, 1)]
     if not all(0 <= extra < scale for extra in surplus):
-        sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in (sr, hr)]
         raise UserError(
-            f"{pair.sr} is {sizes[0]} pixels (width x height) and {pair.hr} is {sizes[1]}: at "
-            f"scale {scale} the ground truth may be larger by less than {scale} a side"
+            "result-size-does-not-fit",
+            "{sr} has {sr_width}x{sr_height} pixels and {hr} {hr_width}x{hr_height}: at scale "
+            "{scale} the ground truth may be larger by less than {scale} pixels a side",
+            sr=pair.sr,
+            sr_width=sr.shape[1],
+            sr_height=sr.shape[0],
+            hr=pair.hr,
+            hr_width=hr.shape[1],
+            hr_height=hr.shape[0],
+            scale=scale,
         )
-    # What the ground truth has beyond a multiple of the scale is lost when the input is made.
+    # Rows and columns of the ground truth beyond a multiple of the scale have no input pixels.
     truth = torch.from_numpy(hr[: sr.shape[0], : sr.shape[1]].reshape(*sr.shape[:2], -1))
     try:
         scores = score_image(
@@ -152,12 +201,16 @@ def _score(pair: Pair, scale: int, names: Iterable[str]) -> dict[str, Score]:
             grey=grey,
         )
     except UserError as error:
-        raise UserError(f"{pair.sr}: {error}") from None
+        raise UserError(
+            "image-not-scored", "{path}: {reason}", path=pair.sr, reason=error
+        ) from None
     return {name: scores[name] for name in names}
 
 
-def _mean(scores: Iterable[Mapping[str, Score]], names: Iterable[str]) -> dict[str, Score]:
+def _mean(scores: "Iterable[Mapping[str, Score]]", names: Iterable[str]) -> "dict[str, Score]":
     """The mean of the images' dB and SSIM, protocol by protocol."""
+    from sr_experiments.metrics.protocols import Score
+
     rows = list(scores)
     means = {}
     for name in names:
@@ -168,9 +221,12 @@ def _mean(scores: Iterable[Mapping[str, Score]], names: Iterable[str]) -> dict[s
 
 
 def _as_json(
-    scores: Mapping[str, Mapping[str, Score]], mean: Mapping[str, Score], scale: int
+    scores: "Mapping[str, Mapping[str, Score]]",
+    mean: "Mapping[str, Score]",
+    descriptions: Mapping[str, str],
+    scale: int,
 ) -> str:
-    def plain(row: Mapping[str, Score]) -> dict[str, dict[str, float | None]]:
+    def plain(row: "Mapping[str, Score]") -> dict[str, dict[str, float | None]]:
         # JSON has no infinity. A protocol without SSIM has no such key, so null means one thing.
         return {
             name: {"psnr": score.psnr if math.isfinite(score.psnr) else None}
@@ -180,20 +236,28 @@ def _as_json(
 
     document = {
         "scale": scale,
-        "protocols": {name: PROTOCOLS[name].description for name in mean},
+        "protocols": descriptions,
         "images": {name: plain(row) for name, row in scores.items()},
         "mean": plain(mean),
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def _show(scores: Mapping[str, Mapping[str, Score]], mean: Mapping[str, Score], scale: int) -> None:
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 200  # a file or a pipe has no width to be cut to
+def _show(
+    scores: "Mapping[str, Mapping[str, Score]]",
+    mean: "Mapping[str, Score]",
+    descriptions: Mapping[str, str],
+    scale: int,
+) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from sr_experiments.core.console import output, print_table
+
+    console = output()
     console.print(f"x{scale}, {len(scores)} images; PSNR in dB / SSIM")
-    for name in mean:
-        console.print(f"  {name}: {PROTOCOLS[name].description}")
+    for name, description in descriptions.items():
+        console.print(f"  {name}: {description}")
     table = Table("image", *mean, show_footer=True)
     table.columns[0].footer = "mean"
     for column, score in zip(table.columns[1:], mean.values(), strict=True):
@@ -202,10 +266,10 @@ def _show(scores: Mapping[str, Mapping[str, Score]], mean: Mapping[str, Score], 
         column.overflow = "fold"
     for name, row in scores.items():
         table.add_row(Text(name, overflow="fold"), *(_cell(score) for score in row.values()))
-    console.print(table)
+    print_table(console, table)
 
 
-def _cell(score: Score) -> str:
+def _cell(score: "Score") -> str:
     return f"{score.psnr:.4f}" + ("" if score.ssim is None else f" / {score.ssim:.5f}")
 
 

@@ -153,12 +153,12 @@ def _parser() -> Parser:
     )
     add(
         "--batch",
-        type=_batch,
+        type=whole(1, 256),
         nargs="+",
         default=[0],
         help="frames at a time; by default what `upscale` takes",
     )
-    add("--seconds", type=_seconds, default=5.0, help="for each line, 5 by default")
+    add("--seconds", type=number(0, 3600), default=5.0, help="for each line, 5 by default")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where it works")
     return parser
 
@@ -168,14 +168,6 @@ def _size(text: str) -> tuple[int, int]:
     if not all(t.isascii() and t.isdigit() and 0 < int(t) <= MOST_SIDE for t in (width, height)):
         raise UserError(f"--size {text}: width and height such as 1280x720, up to {MOST_SIDE}")
     return int(width), int(height)
-
-
-def _batch(text: str) -> int:
-    return whole(text, 1, 256, f"--batch {text}: a whole number of frames, 1 to 256")
-
-
-def _seconds(text: str) -> float:
-    return number(text, 0, 3600, f"--seconds {text}: a number of seconds, up to 3600")
 
 
 if __name__ == "__main__":

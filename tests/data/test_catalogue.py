@@ -127,7 +127,7 @@ def test_other_folders_are_not_taken_for_div2k(tmp_path: Path) -> None:
     ("make", "said"),
     [
         ((), "the data root .* does not exist"),
-        (("Set5/HR",), "HR holds no picture, where 5 are expected"),
+        (("Set5/HR",), "HR holds no image, where 5 are expected"),
         (("DIV2K",), "no such set under"),
     ],
 )
@@ -208,7 +208,7 @@ def test_verify_counts_what_is_damaged_and_missing(
     cut.write_bytes(cut.read_bytes()[:-40])
     assert main(["verify", "Set5"]) == 1
     out = capsys.readouterr().out
-    assert "5 damaged" in out and "head.png: damaged picture" in out
+    assert "5 damaged" in out and "head.png: damaged image" in out
     assert "babyx2.png: 3x3 pixels, where 4x4 are expected of x2" in out
     cut.unlink()
     assert main(["verify", "Set5", "--lr"]) == 1

@@ -167,7 +167,7 @@ def test_a_second_call_goes_on(
 ) -> None:
     monkeypatch.setattr(download, "ATTEMPTS", 1)
     server.content, server.cuts = GOOD, [9_000]
-    with pytest.raises(UserError, match=r"run the same command to go on"):
+    with pytest.raises(UserError, match=r"run the same command again to resume"):
         fetch_archive(archive_of(GOOD), tmp_path, server.url)
     assert left_in(tmp_path) == {"downloads/set.zip.part", "downloads/set.zip.part.json"}
     server.ranges = ranges  # a server that ignores the range sends all of it once more

@@ -1,6 +1,7 @@
 """Where pictures come from, which are left out, and who scores which."""
 
 import logging
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -56,9 +57,45 @@ def test_every_word_for_a_source(find, data_root, tmp_path, monkeypatch):
     for short, long in (("DIV2K", "DIV2K/valid"), ("embedded", "embedded/test")):
         assert find(short).name == short and find(short).paths == find(long).paths
     folder = data_root / "benchmark" / "Set5" / "HR"
-    assert find(str(folder)).name == "HR" and find(str(folder)).paths == find("Set5").paths
+    assert find(str(folder)).name == "Set5" and find(str(folder)).paths == find("Set5").paths
     monkeypatch.chdir(folder)
-    assert find(".").name == "HR"
+    assert find(".").name == "Set5"
+
+
+@pytest.mark.parametrize("alias", ["BSD100", "BSDS100", "b100", "B100"])
+def test_an_alias_names_the_same_benchmark(find, alias):
+    assert find(alias).name == "B100" and find(alias) == find("B100")
+
+
+def test_folders_are_named_by_what_tells_them(find, tmp_path):
+    for name in ("Urban100/HR", "Manga109/HR", "mine/images/HR", "plain"):
+        write(tmp_path / "x" / name, "a")
+    names = [find(str(tmp_path / "x" / n)).name for n in ("Urban100/HR", "Manga109/HR", "plain")]
+    assert names == ["Urban100", "Manga109", "plain"]
+    assert find(str(tmp_path / "x/mine/images/HR")).name == "mine"
+
+
+def test_a_replaced_file_of_equal_size_and_time_is_noticed(find, tmp_path):
+    write(tmp_path / "mine", "a")
+    file = tmp_path / "mine" / "a.png"
+    before, state = find(str(file.parent)), file.stat()
+    content = bytearray(file.read_bytes())
+    content[-20] ^= 1
+    file.with_suffix(".new").write_bytes(content)
+    file.with_suffix(".new").replace(file)
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert file.stat().st_size == state.st_size and file.stat().st_mtime_ns == state.st_mtime_ns
+    assert find(str(file.parent)).fingerprint != before.fingerprint
+
+
+@pytest.mark.parametrize("content", ["[]", "{", "", "null"])
+def test_a_damaged_index_of_hashes_is_made_again(find, tmp_path, content):
+    expected = find("embedded/val").fingerprint
+    index = tmp_path / "cache" / "hashes.json"
+    healthy = index.read_text()
+    index.write_text(content)
+    assert find("embedded/val").fingerprint == expected
+    assert index.read_text() == healthy
 
 
 @pytest.mark.parametrize(
@@ -66,15 +103,15 @@ def test_every_word_for_a_source(find, data_root, tmp_path, monkeypatch):
     [
         ("embedded/trian", {}, "embedded/trian: no such split; choose from train, val, test"),
         ("Set6", {}, "Set6: neither a known data set (embedded, DIV2K/train, "),
-        ("embedded/train", {"numbers": "1-2"}, "the pictures of embedded/train are not numbered"),
+        ("embedded/train", {"numbers": "1-2"}, "the images of embedded/train are not numbered"),
         ("Set5", {"numbers": "1-2"}, "numbers=1-2: the images of Set5 are not numbered"),
         ("DIV2K/valid", {"numbers": "0001"}, "numbers=0001: DIV2K/valid holds 0801-0900 only"),
         (
             "embedded",
             {"lr_from_disk": True, "scale": 2},
-            "embedded/test has no x2 pictures on disk",
+            "embedded/test has no x2 images on disk",
         ),
-        ("Set5", {"lr_from_disk": True, "scale": 3}, "Set5 has no x3 pictures on disk"),
+        ("Set5", {"lr_from_disk": True, "scale": 3}, "Set5 has no x3 images on disk"),
     ],
 )
 def test_a_source_that_cannot_be_had_is_refused_in_one_line(find, source, options, says):
@@ -107,7 +144,7 @@ def test_small_pictures_are_refused_with_their_count(find, mixed, tmp_path):
     with pytest.raises(UserError) as caught:
         module(find, mixed, tmp_path).setup()
     message = str(caught.value)
-    assert "2 of 5 pictures are smaller than the 24x24 patch (b, d)" in message
+    assert "2 of 5 images are smaller than the 24x24 patch (b, d)" in message
     assert "training.patch_size=11 or data.small=skip" in message
     module(find, mixed, tmp_path, patch_size=11).setup()  # the remedy it names is one
 
@@ -116,14 +153,14 @@ def test_small_pictures_are_skipped_with_their_count(find, mixed, tmp_path, capl
     data = module(find, mixed, tmp_path, small="skip")
     with caplog.at_level(logging.WARNING):
         data.setup()
-    assert "2 of 5 pictures left out, smaller than the 24x24 patch (b, d)" in caplog.text
+    assert "2 of 5 images left out, smaller than the 24x24 patch (b, d)" in caplog.text
     assert data.train_pairs.hr.names == ("a", "c", "e")
     full = data.benchmarks[0]
     assert full.hr.names == ("a", "b", "c", "d", "e"), "what is scored is never left out"
     for mine, theirs in ((0, 0), (1, 2), (2, 4)):
         for left, right in zip(data.train_pairs[mine], full[theirs], strict=True):
             assert np.array_equal(left.numpy(), right.numpy())
-    with pytest.raises(UserError, match="5 of 5 pictures"):
+    with pytest.raises(UserError, match="5 of 5 images"):
         module(find, mixed, tmp_path, small="skip", patch_size=13).setup()
 
 

@@ -1,4 +1,4 @@
-"""Any picture a person may have is read, or refused with a sentence that names it."""
+"""Any image file is read, or refused with a sentence that names it."""
 
 import struct
 import zlib
@@ -10,7 +10,8 @@ from PIL import Image
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
-from sr_experiments.imaging.io import list_images, read_image, write_png
+from sr_experiments.imaging.formats import list_images
+from sr_experiments.imaging.io import read_image, write_png
 
 WHITE = [255, 255, 255]
 
@@ -59,16 +60,16 @@ def png_header(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("cut.png", "damaged picture"),
+        ("cut.png", "damaged image"),
         ("empty.png", "the file is empty"),
-        ("text.png", "not a picture"),
+        ("text.png", "not an image"),
         ("bomb.png", "too many pixels"),
         ("large.png", "too many pixels"),
         ("absent.png", "no such file"),
         ("folder.png", "a folder"),
     ],
 )
-def test_what_is_no_picture_is_named(tmp_path, name, says):
+def test_what_is_no_image_is_named(tmp_path, name, says):
     Image.effect_noise((64, 64), 90).save(tmp_path / "whole.png")
     whole = (tmp_path / "whole.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
@@ -83,10 +84,14 @@ def test_what_is_no_picture_is_named(tmp_path, name, says):
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_is_listed_by_name_and_never_empty(tmp_path):
+def test_a_folder_is_listed_by_name_and_never_empty(tmp_path, caplog):
     for name in ("b.png", "A.JPG", ".hidden.png", "notes.txt"):
         (tmp_path / name).touch()
+    (tmp_path / "c.png").mkdir()
+    (tmp_path / "d.png").symlink_to(tmp_path / "nowhere.png")
     assert [path.name for path in list_images(tmp_path)] == ["A.JPG", "b.png"]
+    assert "c.png: left out, it is a folder" in caplog.text
+    assert "d.png: left out" in caplog.text and "missing" in caplog.text
     (tmp_path / "sub").mkdir()
     with pytest.raises(UserError, match="it is empty"):
         list_images(tmp_path / "sub")

@@ -108,10 +108,13 @@ def test_sizes():
     assert imresize(image, size=(7, 40)).shape == (7, 40)
     assert modcrop(image, 4).shape == (8, 12)
     assert torch.equal(downscale(image, 4), imresize(image[:8, :12], 1 / 4))
-    for arguments in ({}, {"scale": 2, "size": (3, 3)}, {"size": (0, 3)}):
-        with pytest.raises(UserError):
+    for arguments in ({}, {"scale": 2, "size": (3, 3)}):
+        with pytest.raises(TypeError, match="either a scale or a size"):
             imresize(image, **arguments)
-    with pytest.raises(UserError, match=r"10x15 .* scale 11"):
+    with pytest.raises(UserError) as caught:
+        imresize(image, size=(0, 3))
+    assert caught.value.code == "resize-to-nothing"
+    with pytest.raises(UserError, match=r"15x10 .* scale 11"):
         modcrop(image, 11)
     with pytest.raises(TypeError, match="int64"):
         imresize(torch.zeros(4, 4, dtype=torch.int64), 2)

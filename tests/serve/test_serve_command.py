@@ -47,9 +47,9 @@ def test_without_gradio_one_line_says_what_to_install() -> None:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--port", "99999"], "--port 99999"),
-        (["--megabytes", "0"], "a limit is a whole number"),
-        (["--keep-minutes", "soon"], "a number of minutes"),
+        (["--port", "99999"], "--port: 99999"),
+        (["--megabytes", "0"], "--megabytes: 0: expected an integer"),
+        (["--keep-minutes", "soon"], "a number above 0"),
         (["--password-file", "{tmp}/none"], "cannot be read"),
         (["--password-file", "{tmp}/empty"], "its first line is empty"),
         (["--keep-uploads", "{tmp}/empty/x"], "cannot be written"),

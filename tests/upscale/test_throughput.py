@@ -87,8 +87,8 @@ def test_the_table(capsys, monkeypatch, tmp_path):
     [
         ("--size 0x3", "--size 0x3"),
         ("--size big", "--size big"),
-        ("--batch 0", "--batch 0"),
-        ("--seconds x", "--seconds x"),
+        ("--batch 0", "--batch: 0"),
+        ("--seconds x", "--seconds: x"),
         ("--scale 9", "--scale 9"),
         ("--model nothing", "--model nothing"),
         ("--engine gpu", "--help"),

@@ -1,13 +1,13 @@
-"""What data sets can be had, where they come from, and how many images each must hold.
+"""The known data sets: their names and aliases, where they come from, how many images they hold.
 
-Three kinds stand here: DIV2K and the benchmark sets, which are downloaded; sets that are only
-recognised on disk (Manga109 is given out by its authors on request); and the *embedded*
-photographs, which come with scikit-image's wheel, so that the suite trains and scores real images
-on a machine without a network.
+There are three kinds: DIV2K and the benchmark sets, which are downloaded; sets that are only
+recognised on disk (Manga109's authors hand it out on request); and the *embedded* photographs,
+which are part of scikit-image's wheel, so that the suite trains on and scores real images without
+a network connection.
 
-The split of the embedded photographs leaks nothing. Each is a scene of its own but for the stereo
-pair ``motorcycle_left`` / ``motorcycle_right``, two views of one scene, and both lie in ``train``.
-The four that papers like to show (astronaut, camera, chelsea, coffee) are kept for testing.
+The splits of the embedded photographs share no scene: the only two views of one scene, the stereo
+pair ``motorcycle_left`` / ``motorcycle_right``, are both in ``train``. The four that papers like to
+show (astronaut, camera, chelsea, coffee) are kept for testing.
 
 Sizes and SHA-256 of DIV2K's files: TensorFlow Datasets' checksum list.
 """
@@ -16,15 +16,12 @@ import difflib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 from sr_experiments.core.errors import UserError
 
 DIV2K_URL = "https://data.vision.ee.ethz.ch/cvl/DIV2K/"
 BENCHMARK_URL = "https://cv.snu.ac.kr/research/EDSR/"
 SCALES = (2, 3, 4)
-
-Split = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
@@ -33,16 +30,16 @@ class ImageSet:
 
     Args:
         name: the name used in configs, tables and folders.
-        what: one line for a person.
+        content: one line about its images.
         images: how many it holds.
         aliases: other names in use for the same images.
-        numbers: the file numbers that are its own, for sets that are numbered.
-        source: what ``fetch`` calls the download that holds it; None where there is none.
-        remedy: for a set without a download, how it is had.
+        numbers: its file numbers, for a numbered set.
+        source: the name that ``fetch`` downloads it by; None if there is no download.
+        remedy: for a set without a download, how to get it.
     """
 
     name: str
-    what: str
+    content: str
     images: int
     aliases: tuple[str, ...] = ()
     numbers: range | None = None
@@ -74,7 +71,7 @@ class Archive:
         sha256: its checksum; None where nobody has published it (then the first download pins it).
         target: the folder under the data root that its content goes into ("" for the root).
         top: the folder inside the archive that holds all of its images.
-        gives: what is wanted of it: on disk once it is unpacked, and if on disk, not downloaded.
+        gives: the parts that are needed; if all are on disk, nothing is downloaded.
     """
 
     file: str
@@ -181,16 +178,21 @@ EMBEDDED: dict[str, tuple[str, ...]] = {
 }
 
 
+def known(name: str) -> ImageSet | None:
+    """The set of that name or alias, in any case of letters, or None."""
+    names = {alias.casefold(): s for s in IMAGE_SETS.values() for alias in s.names}
+    return names.get(name.casefold())
+
+
 def image_set(name: str) -> ImageSet:
     """The set of that name or alias, in any case of letters.
 
     Raises:
         UserError: no set has that name; the message lists those there are.
     """
-    known = {alias.casefold(): s for s in IMAGE_SETS.values() for alias in s.names}
-    found = known.get(name.casefold())
+    found = known(name)
     if found is None:
-        raise UserError(_unknown(name, list(IMAGE_SETS)))
+        raise _unknown(name, list(IMAGE_SETS))
     return found
 
 
@@ -206,7 +208,7 @@ def image_sets(name: str) -> list[ImageSet]:
     try:
         return [image_set(name)]
     except UserError:
-        raise UserError(_unknown(name, [*GROUPS, *IMAGE_SETS])) from None
+        raise _unknown(name, [*GROUPS, *IMAGE_SETS]) from None
 
 
 def archives(name: str, lr_scales: tuple[int, ...] = ()) -> list[Archive]:
@@ -223,42 +225,59 @@ def archives(name: str, lr_scales: tuple[int, ...] = ()) -> list[Archive]:
     unknown = [str(scale) for scale in lr_scales if scale not in SCALES]
     if unknown:
         raise UserError(
-            f"LR images at x{unknown[0]} were asked for; "
-            f"there are x{', x'.join(map(str, SCALES))}: leave it out and the suite makes them"
+            "no-lr-at-scale",
+            "--lr {scale}: LR images can be downloaded at {known}; without --lr the suite makes "
+            "them at any scale",
+            scale=unknown[0],
+            known=", ".join(map(str, SCALES)),
         )
-    wanted = image_sets(name)
-    for one in wanted:
-        if one.source is None:
-            raise UserError(f"{one.name}: it has no public download; {one.remedy}")
+    datasets = image_sets(name)
+    for dataset in datasets:
+        if dataset.source is None:
+            raise UserError(
+                "data-set-without-download",
+                "{name}: it has no public download; {remedy}",
+                name=dataset.name,
+                remedy=dataset.remedy,
+            )
     scales = (None, *lr_scales)
-    found = [_div2k(one.name, s) for one in wanted if one.numbers is not None for s in scales]
-    benchmarks = [one.name for one in wanted if one.numbers is None]
+    found = [_div2k(d.name, s) for d in datasets if d.numbers is not None for s in scales]
+    benchmarks = [d.name for d in datasets if d.numbers is None]
     if benchmarks:
-        pieces = tuple(Piece(one, scale) for one in benchmarks for scale in scales)
+        pieces = tuple(Piece(name, scale) for name in benchmarks for scale in scales)
         found.append(_benchmark(pieces))
     return found
 
 
-def embedded(split: Split) -> list[Path]:
-    """The photographs of one split that come with scikit-image, which is not imported.
+def embedded(split: str) -> list[Path]:
+    """The photographs of one split, found in scikit-image without importing it.
 
     Raises:
-        UserError: an unknown split, or scikit-image or one of its pictures is not installed.
+        UserError: an unknown split, or scikit-image or one of its images is not installed.
     """
     if split not in EMBEDDED:
-        raise UserError(f"embedded/{split}: no such split; use {', '.join(get_args(Split))}")
+        raise UserError(
+            "unknown-embedded-split",
+            "embedded/{split}: no such split; choose from {splits}",
+            split=split,
+            splits=", ".join(EMBEDDED),
+        )
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
-            "the embedded photographs come with scikit-image, which is not installed; "
-            "run: pip install scikit-image"
+            "scikit-image-missing",
+            "the embedded photographs are part of scikit-image, which is not installed; "
+            "run: pip install scikit-image",
         )
     folder = Path(spec.submodule_search_locations[0]) / "data"
     paths = [folder / name for name in EMBEDDED[split]]
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
         raise UserError(
-            f"{folder} lacks {', '.join(missing)}; run: pip install --force-reinstall scikit-image"
+            "scikit-image-incomplete",
+            "{folder} lacks {files}; run: pip install --force-reinstall scikit-image",
+            folder=folder,
+            files=", ".join(missing),
         )
     return paths
 
@@ -291,8 +310,14 @@ def _benchmark(pieces: tuple[Piece, ...]) -> Archive:
     )
 
 
-def _unknown(name: str, known: list[str]) -> str:
+def _unknown(name: str, known: list[str]) -> UserError:
     lower = {candidate.casefold(): candidate for candidate in known}
     close = difflib.get_close_matches(name.casefold(), lower, n=1)
     hint = f"did you mean {lower[close[0]]}? " if close else ""
-    return f"{name}: no such data set; {hint}there are {', '.join(known)}"
+    return UserError(
+        "unknown-data-set",
+        "{name}: no such data set; {hint}choose from {known}",
+        name=name,
+        hint=hint,
+        known=", ".join(known),
+    )

@@ -1,4 +1,4 @@
-"""The LightningDataModule: patches to train on, whole pictures to look at."""
+"""The LightningDataModule: patches for training, whole images for validation and scoring."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 
 
 class Batch(NamedTuple):
-    """Patches to learn from.
+    """A training batch.
 
     Attributes:
         lr, hr: uint8 ``(B, 3, p, p)`` and ``(B, 3, s p, s p)``.
-        number: of the batch, from 0 at the beginning of the training.
-        guide: a teacher's pictures cut like ``hr``, where they were made beforehand.
+        number: of the batch, counted from 0 over the whole training.
+        guide: patches of a teacher's precomputed output, cut like ``hr``.
     """
 
     lr: Tensor
@@ -35,15 +35,15 @@ class Batch(NamedTuple):
     guide: Tensor | None = None
 
 
-#: ``(lr, hr, index)``: one whole uint8 picture ``(3, h, w)``, its truth, its place in the set.
-Picture = tuple[Tensor, Tensor, int]
+#: ``(lr, hr, index)``: one whole uint8 image ``(3, h, w)``, its ground truth, its index in the set.
+WholeImage = tuple[Tensor, Tensor, int]
 
 
 class PatchStream(IterableDataset[Batch]):
-    """The rest of the current epoch's batches.
+    """The remaining batches of the current epoch.
 
-    Where it begins follows from how far the trainer has come, so that a run resumed in the middle
-    of an epoch goes on with the very batch that was next.
+    The first batch follows from the trainer's step count, so a run resumed within an epoch
+    continues with the next batch.
     """
 
     def __init__(self, module: "SuperResolutionData", pairs: Sequence[Pairs]) -> None:
@@ -58,24 +58,23 @@ class PatchStream(IterableDataset[Batch]):
         return self.module.batches_per_epoch
 
     def move(self, device: torch.device) -> None:
-        """Keep the pictures on a GPU from now on, if they take at most half of its free memory.
+        """Keep the images on a GPU from now on, if they take at most half of its free memory.
 
-        A batch is then cut where it is used, and only the places of its patches are copied.
+        A batch is then cut on the GPU, and only the coordinates of its patches are copied.
         """
         guides = self.module.guides
         stores = [store for one in self.pairs for store in (one.hr, one.lr)]
         stores += [guides] if guides else []
         if not self.module.may_move or device == stores[0].pixels.device:
             return
-        if 4 * sum(store.pixels.numel() for store in stores) > 3 * free_memory(
-            device
-        ):  # half of what is free
+        taken = sum(store.pixels.numel() for store in stores)
+        if taken > free_memory(device) * 3 // 4:  # free_memory is two thirds of what is free
             return
         self.pairs = tuple(one.to(device) for one in self.pairs)
         self.module.guides = guides.to(device) if guides else None
 
     def crops(self, t: int, rank: int = 0, world: int = 1) -> tuple[Pairs, Crops]:
-        """Where this process's share of batch ``t`` is cut; of several scales one, by chance."""
+        """The crops of this process's share of batch ``t``; of several scales one at random."""
         which = pick(self.module.seed, t, len(self.pairs))
         return self.pairs[which], self.samplers[which](t, rank, world)
 
@@ -98,8 +97,8 @@ class PatchStream(IterableDataset[Batch]):
             yield self.batch(number, trainer.global_rank, trainer.world_size)
 
 
-class WholeImages(Dataset[Picture]):
-    """Every picture of a set, whole."""
+class WholeImages(Dataset[WholeImage]):
+    """The whole images of a set."""
 
     def __init__(self, pairs: Pairs) -> None:
         self.pairs = pairs
@@ -107,21 +106,21 @@ class WholeImages(Dataset[Picture]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, index: int) -> Picture:
+    def __getitem__(self, index: int) -> WholeImage:
         lr, hr = self.pairs[index]
         return lr.contiguous(), hr.contiguous(), index
 
 
-class NoImage(Dataset[Picture]):
-    """What a process looks at when a set has fewer pictures than there are processes.
+class NoImage(Dataset[WholeImage]):
+    """The share of a process when a set has fewer images than there are processes.
 
-    One picture of the index -1, which is not scored.
+    It holds one image of index -1, which is not scored.
     """
 
     def __len__(self) -> int:
         return 1
 
-    def __getitem__(self, index: int) -> Picture:
+    def __getitem__(self, index: int) -> WholeImage:
         if index != 0:
             raise IndexError(index)
         nothing = torch.zeros(3, 1, 1, dtype=torch.uint8)
@@ -132,25 +131,25 @@ class SuperResolutionData(LightningDataModule):
     """Images for one run.
 
     Args:
-        train: to cut patches from; ``None`` when nothing is trained.
-        val: to look at while training.
-        benchmarks: to score at the end.
-        scale: super-resolution factor.
-        cache: folder of decoded pictures.
+        train: images to cut patches from; ``None`` when nothing is trained.
+        val: validation images.
+        benchmarks: sets to score at the end.
+        scale: of the super-resolution.
+        cache: folder of decoded images.
         batch_size: patches of a batch, all processes together.
         patch_size: side of a low-resolution patch.
-        updates_per_epoch: optimiser steps that make an epoch.
+        updates_per_epoch: optimiser steps of an epoch.
         accumulate: batches of one optimiser step.
         seed: of crops and flips.
-        border: of the bicubic that makes low-resolution pictures.
-        small: ``refuse`` pictures smaller than a patch, or ``skip`` them.
+        border: of the bicubic that makes low-resolution images.
+        small: ``refuse`` images smaller than a patch, or ``skip`` them.
         progress: show a bar while decoding.
-        may_move: keep training pictures on the GPU where they take little of its memory.
-        also: further scales to train on, each with the pictures for it. Each batch is then of one
-            of the scales, all equally likely.
+        may_move: keep training images on the GPU if they take little of its memory.
+        also: further scales to train on, each with its images. Each batch then has one scale,
+            all equally likely.
 
     Attributes:
-        guides: a teacher's pictures of ``train_pairs``, in its order, if they are to be cut too.
+        guides: a teacher's output for ``train_pairs``, in its order, if it is to be cut too.
     """
 
     def __init__(
@@ -176,8 +175,8 @@ class SuperResolutionData(LightningDataModule):
         self.also = dict(also or {})
         self.may_move = may_move
         self.guides: ImageStore | None = None
-        self.train_pictures, self.val_pictures = train, val
-        self.benchmark_pictures = tuple(benchmarks)
+        self.train_files, self.val_files = train, val
+        self.benchmark_files = tuple(benchmarks)
         self.scale, self.cache, self.border = scale, cache, border
         self.batch_size, self.patch_size, self.seed = batch_size, patch_size, seed
         self.accumulate, self.small, self.progress = accumulate, small, progress
@@ -188,57 +187,57 @@ class SuperResolutionData(LightningDataModule):
         self.stream: PatchStream | None = None
 
     def prepare_data(self) -> None:
-        """Decode what is not decoded yet (one process of each node)."""
-        for pictures in (self.train_pictures, self.val_pictures, *self.benchmark_pictures):
-            if pictures is not None:
-                self._open(pictures)
-        for scale, pictures in self.also.items():
-            self._open(pictures, scale)
+        """Decode images that are not in the cache (one process of each node)."""
+        for files in (self.train_files, self.val_files, *self.benchmark_files):
+            if files is not None:
+                self._open(files)
+        for scale, files in self.also.items():
+            self._open(files, scale)
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the decoded pictures (every process)."""
+        """Open the decoded images (every process)."""
         if self.benchmarks or self.train_pairs is not None:
             return
-        if self.train_pictures is not None:
-            self.train_pairs = self._large_enough(self._open(self.train_pictures))
+        if self.train_files is not None:
+            self.train_pairs = self._large_enough(self._open(self.train_files))
             others = [self._large_enough(self._open(p, scale)) for scale, p in self.also.items()]
             self.stream = PatchStream(self, [self.train_pairs, *others])
-        if self.val_pictures is not None:
-            self.val_pairs = self._open(self.val_pictures)
-        self.benchmarks = [self._open(pictures) for pictures in self.benchmark_pictures]
+        if self.val_files is not None:
+            self.val_pairs = self._open(self.val_files)
+        self.benchmarks = [self._open(files) for files in self.benchmark_files]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of uint8 patches."""
         if self.stream is None:
-            raise RuntimeError("there are no training pictures")
+            raise RuntimeError("there are no training images")
         return DataLoader(self.stream, batch_size=None)
 
-    def val_dataloader(self) -> DataLoader[Picture] | list[DataLoader[Picture]]:
-        """Whole validation pictures, shared out among the processes."""
+    def val_dataloader(self) -> DataLoader[WholeImage] | list[DataLoader[WholeImage]]:
+        """Whole validation images, divided among the processes."""
         return self._whole(self.val_pairs) if self.val_pairs is not None else []
 
-    def test_dataloader(self) -> list[DataLoader[Picture]]:
-        """Whole benchmark pictures, one loader a set, shared out among the processes."""
+    def test_dataloader(self) -> list[DataLoader[WholeImage]]:
+        """Whole benchmark images, one loader for each set, divided among the processes."""
         return [self._whole(pairs) for pairs in self.benchmarks]
 
-    def _open(self, pictures: ImageFiles, scale: int | None = None) -> Pairs:
+    def _open(self, files: ImageFiles, scale: int | None = None) -> Pairs:
         return open_pairs(
-            pictures, scale or self.scale, self.cache, border=self.border, progress=self.progress
+            files, scale or self.scale, self.cache, border=self.border, progress=self.progress
         )
 
-    def _whole(self, pairs: Pairs) -> DataLoader[Picture]:
+    def _whole(self, pairs: Pairs) -> DataLoader[WholeImage]:
         rank, world = (
             (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         )
-        # Plain striding, without the padding of DistributedSampler: no picture counts twice.
+        # Plain striding, without the padding of DistributedSampler: no image counts twice.
         mine = range(rank, len(pairs), world)
-        # Lightning leaves the whole pass out where a loader is empty, and the others then wait
-        # for that process for ever; so it gets one picture that is nobody's.
-        pictures = Subset(WholeImages(pairs), mine) if mine else NoImage()
-        return DataLoader(pictures, batch_size=None)
+        # Lightning skips the pass of a process whose loader is empty, and the others then wait for
+        # it forever; so it gets one image that is not scored.
+        images = Subset(WholeImages(pairs), mine) if mine else NoImage()
+        return DataLoader(images, batch_size=None)
 
     def _large_enough(self, pairs: Pairs) -> Pairs:
-        """Refuse or leave out pictures that no patch fits into."""
+        """Refuse or leave out images that are smaller than a patch."""
         sides = torch.minimum(pairs.lr.heights, pairs.lr.widths)
         small = (sides < self.patch_size).nonzero().flatten().tolist()
         if not small:
@@ -247,12 +246,18 @@ class SuperResolutionData(LightningDataModule):
         side = self.patch_size * pairs.scale
         if self.small == "refuse" or len(small) == len(pairs):
             raise UserError(
-                f"{pairs.name}: {len(small)} of {len(pairs)} pictures are smaller than the "
-                f"{side}x{side} patch ({names}); set training.patch_size={int(sides.min())} "
-                "or data.small=skip"
+                "images-smaller-than-patch",
+                "{set}: {small} of {total} images are smaller than the {side}x{side} patch "
+                "({names}); set training.patch_size={possible} or data.small=skip",
+                set=pairs.name,
+                small=len(small),
+                total=len(pairs),
+                side=side,
+                names=names,
+                possible=int(sides.min()),
             )
         log.warning(
-            "%s: %d of %d pictures left out, smaller than the %dx%d patch (%s)",
+            "%s: %d of %d images left out, smaller than the %dx%d patch (%s)",
             *(pairs.name, len(small), len(pairs), side, side, names),
         )
         kept = (sides >= self.patch_size).nonzero().flatten()

@@ -1,4 +1,4 @@
-"""Finding a data set on disk, in any of the layouts people already have.
+"""Finding a data set on disk, in any of the layouts in use.
 
 Under one data root these are recognised, set and folder names in any case of letters:
 
@@ -10,7 +10,7 @@ Under one data root these are recognised, set and folder names in any case of le
 
 DIV2K's splits are told apart by file number, never by folder: in the merged layout a validation
 image cannot slip into training. A bare folder of photographs has no name to be found by; it is
-read with :func:`sr_experiments.imaging.io.list_images`.
+read with :func:`sr_experiments.imaging.formats.list_images`.
 """
 
 import logging
@@ -22,7 +22,7 @@ from pathlib import Path
 from sr_experiments.core.errors import UserError
 from sr_experiments.data import catalogue
 from sr_experiments.data.catalogue import ImageSet
-from sr_experiments.imaging.io import SUFFIXES
+from sr_experiments.imaging.formats import is_image
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ def find_split(root: Path, name: str, *, numbers: str | None = None) -> list[Pat
         numbers: a part of DIV2K by file number, such as ``0801-0810``.
 
     Raises:
-        UserError: there is no such root or set, or no image of it. The first line says what was
-            asked, found and to be done; the tree expected and the tree found follow.
+        UserError: there is no such root or set, or no image of it. The first line says what
+            is missing and what to do; the expected tree and the tree on disk follow.
     """
     wanted = catalogue.image_set(name)
     paths = _find(Path(root), wanted, numbers)
@@ -58,17 +58,15 @@ def find_split(root: Path, name: str, *, numbers: str | None = None) -> list[Pat
 
 
 def locate(root: Path, wanted: ImageSet) -> list[Path]:
-    """The images of a set, or an empty list; nothing is said about their count.
+    """The images of a set, or an empty list; their count is not checked.
 
     Of several places the first that holds the right number is taken, else the first that holds
     any.
     """
     found = [
-        pictures
-        for folder in _hr_folders(root, wanted)
-        if (pictures := _own(wanted, _pictures(folder)))
+        images for folder in _hr_folders(root, wanted) if (images := _own(wanted, _images(folder)))
     ]
-    complete = [pictures for pictures in found if len(pictures) == wanted.images]
+    complete = [images for images in found if len(images) == wanted.images]
     return next(iter(complete or found), [])
 
 
@@ -85,7 +83,7 @@ def find_lr(root: Path, name: str, scale: int, *, numbers: str | None = None) ->
     wanted = catalogue.image_set(name)
     high = _find(root, wanted, numbers)
     for folder, own in _lr_folders(root, wanted, scale):
-        by_stem = {path.stem.casefold(): path for path in _pictures(folder)}
+        by_stem = {path.stem.casefold(): path for path in _images(folder)}
         partners: list[Path] = []
         missing: list[Path] = []
         for path in high:
@@ -97,9 +95,14 @@ def find_lr(root: Path, name: str, scale: int, *, numbers: str | None = None) ->
                 partners.append(low)
         if missing and (partners or own):
             raise UserError(
-                f"{missing[0].name} has no LR partner {missing[0].stem}x{scale}.png in {folder} "
-                f"({len(missing)} of {len(high)} have none); complete the folder, or remove it "
-                "and the suite makes LR images itself"
+                "lr-partner-missing",
+                "{name} has no LR partner {partner} in {folder} ({missing} of {total} have none); "
+                "complete the folder, or remove it and the suite makes LR images itself",
+                name=missing[0].name,
+                partner=f"{missing[0].stem}x{scale}.png",
+                folder=folder,
+                missing=len(missing),
+                total=len(high),
             )
         if partners:
             return partners
@@ -120,23 +123,33 @@ def select(paths: Sequence[Path], numbers: str) -> list[Path]:
     chosen = [path for path in paths if _number(path) in wanted]
     if not chosen:
         held = f"{paths[0].name} to {paths[-1].name}" if paths else "no file"
-        raise UserError(f"numbers={numbers}: no such image; there is {held}")
+        raise UserError(
+            "no-image-of-that-number",
+            "numbers={numbers}: no such image; there is {files}",
+            numbers=numbers,
+            files=held,
+        )
     return chosen
 
 
 def _find(root: Path, wanted: ImageSet, numbers: str | None) -> list[Path]:
     """At least one image of the set, or the error."""
     if numbers is not None:
-        _numbers_within(wanted, numbers)  # a mistake in the words comes before one on the disk
+        _numbers_within(wanted, numbers)  # an error in the option comes before one on the disk
     if not root.is_dir():
         found = "is a file" if root.exists() else "does not exist"
         raise UserError(
-            f"{wanted.name}: the data root {root} {found}; {_remedy(root, wanted)}"
-            f"\n{_expected_tree(wanted)}"
+            "no-data-root",
+            "{name}: the data root {root} {found}; {remedy}\n{expected}",
+            name=wanted.name,
+            root=root,
+            found=found,
+            remedy=_remedy(root, wanted),
+            expected=_expected_tree(wanted),
         )
     paths = locate(root, wanted)
     if not paths:
-        raise UserError(_not_found(root, wanted))
+        raise _not_found(root, wanted)
     return paths if numbers is None else select(paths, numbers)
 
 
@@ -146,7 +159,11 @@ def _parse(numbers: str) -> set[int]:
         match = _RANGE.fullmatch(part)
         first, last = (match[1], match[2] or match[1]) if match else ("1", "0")
         if int(first) > int(last):
-            raise UserError(f"numbers={numbers}: not a range of file numbers such as 0801-0810")
+            raise UserError(
+                "bad-file-numbers",
+                "numbers={numbers}: not a range of file numbers such as 0801-0810",
+                numbers=numbers,
+            )
         wanted.update(range(int(first), int(last) + 1))
     return wanted
 
@@ -154,11 +171,20 @@ def _parse(numbers: str) -> set[int]:
 def _numbers_within(wanted: ImageSet, numbers: str) -> set[int]:
     chosen = _parse(numbers)
     if wanted.numbers is None:
-        raise UserError(f"numbers={numbers}: the images of {wanted.name} are not numbered")
+        raise UserError(
+            "source-not-numbered",
+            "numbers={numbers}: the images of {source} are not numbered",
+            numbers=numbers,
+            source=wanted.name,
+        )
     if not chosen <= set(wanted.numbers):
         raise UserError(
-            f"numbers={numbers}: {wanted.name} holds {wanted.numbers[0]:04d}-"
-            f"{wanted.numbers[-1]:04d} only"
+            "file-numbers-outside-set",
+            "numbers={numbers}: {name} holds {first:04d}-{last:04d} only",
+            numbers=numbers,
+            name=wanted.name,
+            first=wanted.numbers[0],
+            last=wanted.numbers[-1],
         )
     return chosen
 
@@ -168,10 +194,10 @@ def _number(path: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def _own(wanted: ImageSet, pictures: list[Path]) -> list[Path]:
+def _own(wanted: ImageSet, images: list[Path]) -> list[Path]:
     if wanted.numbers is None:
-        return pictures
-    return [path for path in pictures if _number(path) in wanted.numbers]
+        return images
+    return [path for path in images if _number(path) in wanted.numbers]
 
 
 def _hr_folders(root: Path, wanted: ImageSet) -> Iterator[Path]:
@@ -222,12 +248,8 @@ def _subfolders(folder: Path) -> list[Path]:
     return [p for p in _entries(folder) if not p.name.startswith(".") and p.is_dir()]
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return [
-        p
-        for p in _entries(folder)
-        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
-    ]
+def _images(folder: Path) -> list[Path]:
+    return [path for path in _entries(folder) if is_image(path) and path.is_file()]
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -237,17 +259,24 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
-def _not_found(root: Path, wanted: ImageSet) -> str:
+def _not_found(root: Path, wanted: ImageSet) -> UserError:
     empty = next(iter(_hr_folders(root, wanted)), None)
     if empty is None:
         found = f"no such set under {root}"
-    elif wanted.numbers is not None and _pictures(empty):
+    elif wanted.numbers is not None and _images(empty):
         first, last = wanted.numbers[0], wanted.numbers[-1]
         found = f"{empty} holds no image numbered {first:04d}-{last:04d}"
     else:
-        found = f"{empty} holds no picture, where {wanted.images} are expected"
-    lines = [f"{wanted.name}: {found}; {_remedy(root, wanted)}", _expected_tree(wanted)]
-    return "\n".join([*lines, "found:", *_tree(root)])
+        found = f"{empty} holds no image, where {wanted.images} are expected"
+    return UserError(
+        "data-set-not-found",
+        "{name}: {found}; {remedy}\n{expected}\nfound:\n{tree}",
+        name=wanted.name,
+        found=found,
+        remedy=_remedy(root, wanted),
+        expected=_expected_tree(wanted),
+        tree="\n".join(_tree(root)),
+    )
 
 
 def _remedy(root: Path, wanted: ImageSet) -> str:
@@ -264,11 +293,11 @@ def _expected_tree(wanted: ImageSet) -> str:
         folder = f"DIV2K/DIV2K_{_split(wanted)}_HR/"
         return f"expected:\n  {folder}   {first:04d}.png ... {last:04d}.png"
     also = f"   (or {', '.join(wanted.aliases)})" if wanted.aliases else ""
-    return f"expected:\n  benchmark/{wanted.name}/HR/   {wanted.images} pictures{also}"
+    return f"expected:\n  benchmark/{wanted.name}/HR/   {wanted.images} images{also}"
 
 
 def _tree(root: Path) -> list[str]:
-    """The root's folders, two levels deep, with their pictures counted; a few lines."""
+    """The root's folders, two levels deep, with their images counted; a few lines."""
     folders = _subfolders(root)
     lines = [f"  {root}/{_count(root)}"]
     for folder in folders[:_TREE_LINES]:
@@ -283,5 +312,5 @@ def _tree(root: Path) -> list[str]:
 def _count(folder: Path) -> str:
     if not _entries(folder):
         return "   empty or not readable"
-    pictures = len(_pictures(folder))
-    return f"   {pictures} picture{'s' if pictures != 1 else ''}" if pictures else ""
+    images = len(_images(folder))
+    return f"   {images} image{'s' if images != 1 else ''}" if images else ""

@@ -29,7 +29,7 @@ class Crops:
     transpose: Tensor
 
     def to(self, device: torch.device | str) -> "Crops":
-        """The same crops on a device; one copy, which a GPU's host does not wait for."""
+        """The same crops on a device, in one asynchronous copy."""
         table = torch.stack([getattr(self, f) for f in self.__dataclass_fields__])
         if torch.device(device).type == "cuda":
             table = table.pin_memory()
@@ -37,26 +37,30 @@ class Crops:
 
 
 class CropSampler:
-    """SeedPerBatch the crops of batch ``t``.
+    """Draws the crops of batch ``t``.
 
-    Every picture is used equally often: pictures are drawn without replacement from one shuffled
+    Every image is used equally often: images are drawn without replacement from one shuffled
     pass after another, as EDSR's loader does. Flips and transposition have probability 1/2 each.
 
     Args:
-        heights, widths: of the low-resolution pictures, ``(n,)``.
+        heights, widths: of the low-resolution images, ``(n,)``.
         patch_size: side of a low-resolution patch.
         batch_size: patches of a batch over all processes together.
         seed: of the run.
 
     Raises:
-        UserError: a picture is smaller than a patch.
+        UserError: a image is smaller than a patch.
     """
 
     def __init__(
         self, heights: Tensor, widths: Tensor, patch_size: int, batch_size: int, seed: int
     ) -> None:
         if int(torch.minimum(heights, widths).min()) < patch_size:
-            raise UserError(f"a picture is smaller than the {patch_size}x{patch_size} patch")
+            raise UserError(
+                "image-smaller-than-patch",
+                "an image is smaller than the {size}x{size} patch",
+                size=patch_size,
+            )
         self.rows = heights.numpy() - patch_size + 1
         self.columns = widths.numpy() - patch_size + 1
         self.batch_size = batch_size
@@ -64,20 +68,23 @@ class CropSampler:
         self._passes: dict[int, np.ndarray] = {}
 
     def __call__(self, t: int, rank: int = 0, world: int = 1) -> Crops:
-        """The share of batch ``t`` (from 0) that process ``rank`` of ``world`` computes.
+        """Process ``rank``'s share of batch ``t`` (from 0).
 
         The shares of all ranks, joined in order, are the batch of a single process.
 
         Raises:
-            UserError: the batch cannot be shared out equally.
+            UserError: the batch cannot be divided equally.
         """
         if self.batch_size % world:
             raise UserError(
-                f"training.batch_size={self.batch_size}: not a multiple of the {world} processes"
+                "batch-not-divisible",
+                "training.batch_size={batch_size}: not a multiple of the {world} processes",
+                batch_size=self.batch_size,
+                world=world,
             )
         size = self.batch_size
         bits = _bits(self.seed, _CROPS, t, 5 * size).reshape(5, size)
-        image = self._pictures(t * size, size)
+        image = self._images(t * size, size)
         share = slice(rank * size // world, (rank + 1) * size // world)
         columns = (
             image,
@@ -87,8 +94,8 @@ class CropSampler:
         )
         return Crops(*(torch.from_numpy(np.ascontiguousarray(c[share])) for c in columns))
 
-    def _pictures(self, first: int, count: int) -> np.ndarray:
-        """Images of the running numbers ``first`` to ``first + count``."""
+    def _images(self, first: int, count: int) -> np.ndarray:
+        """Image indices of the draws ``first`` to ``first + count``."""
         number = np.arange(first, first + count)
         passes, places = number // len(self.rows), number % len(self.rows)
         out = np.empty(count, np.int64)
@@ -119,43 +126,43 @@ def _below(bits: np.ndarray, bound: np.ndarray) -> np.ndarray:
     return ((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53 * bound).astype(np.int64)
 
 
-def gather(store: ImageStore, crops: Crops, size: int, factor: int = 1) -> Tensor:
+def gather(store: ImageStore, crops: Crops, size: int, scale: int = 1) -> Tensor:
     """Cut all patches of a batch out of a store, without a loop over patches.
 
     Args:
         store: where to cut; on the same device as ``crops``.
-        crops: in units of ``factor`` pixels.
+        crops: in units of ``scale`` pixels.
         size: side of a patch in pixels of this store.
-        factor: this store's pixels for one low-resolution pixel.
+        scale: this store's pixels for one low-resolution pixel.
 
     Returns:
         uint8 ``(B, 3, size, size)`` in channels-last memory.
     """
     by = _by_rows if store.pixels.device.type == "cpu" else _by_pixels
-    return by(store, crops, size, factor).permute(0, 3, 1, 2)
+    return by(store, crops, size, scale).permute(0, 3, 1, 2)
 
 
-def _by_pixels(store: ImageStore, crops: Crops, size: int, factor: int) -> Tensor:
-    """``(B, size, size, 3)`` in one indexing operation, which no device has to wait for."""
+def _by_pixels(store: ImageStore, crops: Crops, size: int, scale: int) -> Tensor:
+    """``(B, size, size, 3)`` in one indexing operation, without synchronisation."""
     steps = torch.arange(size, device=store.pixels.device)
     backward = size - 1 - steps
     width = store.widths[crops.image, None]
     y = torch.where(crops.flip_rows[:, None].bool(), backward, steps)
     x = torch.where(crops.flip_columns[:, None].bool(), backward, steps)
-    rows = (y + factor * crops.top[:, None]) * width
-    columns = x + factor * crops.left[:, None]
+    rows = (y + scale * crops.top[:, None]) * width
+    columns = x + scale * crops.left[:, None]
     swap = crops.transpose[:, None].bool()
     down, across = torch.where(swap, columns, rows), torch.where(swap, rows, columns)
     pixel = store.first[crops.image, None, None] + down[:, :, None] + across[:, None, :]
     return store.pixels.index_select(0, pixel.flatten()).view(*pixel.shape, 3)
 
 
-def _by_rows(store: ImageStore, crops: Crops, size: int, factor: int) -> Tensor:
-    """``(B, size, size, 3)`` on a processor, which copies rows faster than pixels.
+def _by_rows(store: ImageStore, crops: Crops, size: int, scale: int) -> Tensor:
+    """``(B, size, size, 3)`` on a CPU, which copies rows faster than pixels.
 
     Rows of patches are copied from the store whole, the flipped ones from the last to the first.
-    What goes on within a row is then done once for all patches that are turned alike, in the
-    cache. The indices are few, and NumPy takes them up sooner than torch.
+    Within rows, all patches of one orientation are then turned at once. NumPy handles the few
+    indices with less overhead than torch.
     """
     values = (getattr(crops, name).numpy() for name in crops.__dataclass_fields__)
     image, top, left, flip_rows, flip_columns, transpose = values
@@ -163,11 +170,11 @@ def _by_rows(store: ImageStore, crops: Crops, size: int, factor: int) -> Tensor:
     order = turn.argsort(kind="stable")
     ends = turn[order].searchsorted(range(5)).tolist()
     width = store.widths.numpy()[image]
-    first = store.first.numpy()[image] + factor * left
-    first += (factor * top + flip_rows * (size - 1)) * width
+    first = store.first.numpy()[image] + scale * left
+    first += (scale * top + flip_rows * (size - 1)) * width
     step = (1 - 2 * flip_rows) * width
     starts = 3 * (first[order, None] + step[order, None] * np.arange(size))
-    # Every stretch of bytes as long as a row is a line of this view, which takes no memory.
+    # A view whose line i is the row-long stretch of bytes that starts at i; it takes no memory.
     count = store.pixels.numel() - 3 * size + 1
     stretches = store.pixels.view(-1).as_strided((count, 3 * size), (1, 1))
     rows = stretches.index_select(0, torch.from_numpy(starts).view(-1))

@@ -1,4 +1,4 @@
-"""From a word in a config to a list of pictures, and to a fingerprint of what they hold.
+"""The images that a config's source names, and a fingerprint of their content.
 
 Nothing here imports torch: a finished run is recognised without it.
 """
@@ -10,28 +10,27 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
-from sr_experiments.data.catalogue import embedded
+from sr_experiments.data import catalogue
 from sr_experiments.data.layouts import find_lr, find_split
-from sr_experiments.imaging.io import list_images
+from sr_experiments.imaging.formats import list_images
 
-#: Short names of benchmark sets whose list of pictures has a longer one.
+#: What a benchmark's short name stands for.
 _BENCHMARKS = {"embedded": "embedded/test", "DIV2K": "DIV2K/valid"}
-#: The data sets that the catalogue knows; anything else must be a folder.
-_KNOWN = ("DIV2K/train", "DIV2K/valid", "Set5", "Set14", "B100", "Urban100", "Manga109")
+#: Folder names that do not tell a data set.
+_GENERIC = frozenset({"hr", "gt", "images", "high", "original", "test", "val", "valid"})
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """A named list of ground-truth pictures, with their low-resolution files if asked for.
+    """A named list of ground-truth images, with their low-resolution files if requested.
 
     Attributes:
         name: as tables show it.
         paths: ground truth.
-        fingerprint: SHA-256 over the names and contents of all files; empty until asked for.
+        fingerprint: SHA-256 over the names and contents of all files.
         lr_paths: low-resolution partners on disk, in the same order; ``None`` to make them.
         hashes: SHA-256 of each ground-truth file.
     """
@@ -52,11 +51,11 @@ def find_images(
     lr_from_disk: bool = False,
     scale: int = 1,
 ) -> ImageFiles:
-    """List a source's pictures and fingerprint them.
+    """List a source's images and fingerprint them.
 
     Args:
         source: ``embedded/train|val|test``, ``embedded``, a data set of the catalogue
-            (``DIV2K/train``, ``DIV2K/valid``, ``DIV2K``, ``Set5`` ...), or a folder.
+            by name or alias (``DIV2K/train``, ``DIV2K``, ``Set5``, ``BSD100`` ...), or a folder.
         root: the data root.
         cache: where hashes of unchanged files are remembered.
         numbers: a range of DIV2K, such as ``0801-0810``.
@@ -67,89 +66,139 @@ def find_images(
         UserError: nothing of that name, nothing there, or no partners.
     """
     name = source
-    source = _BENCHMARKS.get(source, source)
+    resolved = _BENCHMARKS.get(source, source)
+    dataset = catalogue.known(resolved)
+    if numbers is not None and dataset is None:
+        raise UserError(
+            "source-not-numbered",
+            "numbers={numbers}: the images of {source} are not numbered",
+            numbers=numbers,
+            source=resolved,
+        )
     lr: Sequence[Path] | None = None
-    if numbers is not None and source not in _KNOWN:
-        raise UserError(f"numbers={numbers}: the pictures of {source} are not numbered")
-    if source.startswith("embedded/"):
-        split = source.removeprefix("embedded/")
-        if split not in ("train", "val", "test"):
-            raise UserError(f"{source}: no such split; choose from train, val, test")
-        paths: Sequence[Path] = embedded(cast(Literal["train", "val", "test"], split))
-    elif source in _KNOWN:
-        paths = find_split(root, source, numbers=numbers)
+    paths: Sequence[Path]
+    if resolved.startswith("embedded/"):
+        paths = catalogue.embedded(resolved.removeprefix("embedded/"))
+    elif dataset is not None:
+        name = source if source in _BENCHMARKS else dataset.name
+        paths = find_split(root, dataset.name, numbers=numbers)
         if lr_from_disk:
-            lr = find_lr(root, source, scale, numbers=numbers)
+            lr = find_lr(root, dataset.name, scale, numbers=numbers)
     elif Path(source).is_dir():
-        paths = list_images(source)
-        name = Path(source).resolve().name
+        paths = list_images(Path(source))
+        name = _folder_name(Path(source))
     else:
-        known = ", ".join(["embedded", *_KNOWN])
-        raise UserError(f"{source}: neither a known data set ({known}) nor a folder")
+        raise UserError(
+            "unknown-source",
+            "{source}: neither a known data set ({known}) nor a folder",
+            source=source,
+            known=", ".join(["embedded", *catalogue.IMAGE_SETS]),
+        )
     if lr_from_disk and lr is None:
         raise UserError(
-            f"data.lr=disk: {source} has no x{scale} pictures on disk; use data.lr=make"
+            "no-lr-on-disk",
+            "data.lr=disk: {source} has no x{scale} images on disk; use data.lr=make",
+            source=resolved,
+            scale=scale,
         )
-    if lr is not None and len(lr) != len(paths):
-        raise UserError(f"{source}: {len(paths)} HR pictures but {len(lr)} LR at x{scale}")
     stems: dict[str, Path] = {}
     for path in paths:  # scores are kept by this name
         if stems.setdefault(path.stem, path) != path:
             raise UserError(
-                f"{source}: {stems[path.stem].name} and {path.name} have the same name but for "
-                "their endings; rename one"
+                "two-images-of-one-name",
+                "{source}: {first} and {second} have the same name but for their suffixes; "
+                "rename one",
+                source=source,
+                first=stems[path.stem].name,
+                second=path.name,
             )
-    hashes = hash_files([*paths, *(lr or [])], cache)
-    total = hashlib.sha256()
-    for path, digest in zip([*paths, *(lr or [])], hashes, strict=True):
-        total.update(f"{path.stem}\0{digest}\n".encode())
+    files = [*paths, *(lr or [])]
+    hashes = hash_files(files, cache)
+    fingerprint = hashlib.sha256()
+    for path, digest in zip(files, hashes, strict=True):
+        fingerprint.update(f"{path.stem}\0{digest}\n".encode(errors="surrogateescape"))
     return ImageFiles(
         name=name,
         paths=tuple(paths),
-        fingerprint=total.hexdigest(),
+        fingerprint=fingerprint.hexdigest(),
         lr_paths=tuple(lr) if lr is not None else None,
         hashes=tuple(hashes[: len(paths)]),
     )
 
 
+def _folder_name(folder: Path) -> str:
+    """The name of the nearest folder that tells what it holds: ``Urban100`` of ``Urban100/HR``."""
+    folder = folder.resolve()
+    for candidate in (folder, *folder.parents):
+        if candidate.name and candidate.name.casefold() not in _GENERIC:
+            return candidate.name
+    return folder.name
+
+
 def refuse_overlap(train: ImageFiles, benchmark: ImageFiles) -> None:
-    """Scores on a picture that was trained on say nothing.
+    """Refuse to score images that were trained on.
 
     Files are compared by content, whatever their names; a re-encoded copy is not recognised.
 
     Raises:
-        UserError: naming the first picture that stands in both.
+        UserError: naming the first image that is in both.
     """
     scored = dict(zip(benchmark.hashes, benchmark.paths, strict=True))
-    for digest, path in zip(train.hashes, train.paths, strict=True):
-        if digest in scored:
-            count = len(scored.keys() & set(train.hashes))
-            raise UserError(
-                f"{train.name}: {path} is trained on, and {benchmark.name} scores the same "
-                f"picture, {scored[digest]} ({count} of {len(benchmark.paths)} are shared); choose "
-                "other pictures, or set data.allow_overlap=true"
-            )
+    shared = [pair for pair in zip(train.hashes, train.paths, strict=True) if pair[0] in scored]
+    if shared:
+        digest, path = shared[0]
+        raise UserError(
+            "benchmark-trained-on",
+            "{train}: {path} is trained on, and {benchmark} scores the same image, {scored} "
+            "({count} of {total} are shared); choose other images, or set data.allow_overlap=true",
+            train=train.name,
+            path=path,
+            benchmark=benchmark.name,
+            scored=scored[digest],
+            count=len({digest for digest, _ in shared}),
+            total=len(benchmark.paths),
+        )
 
 
 def hash_files(paths: Sequence[Path], cache: Path) -> list[str]:
-    """SHA-256 of files; one that has kept its size and time since last time is not read again."""
+    """SHA-256 of files; a file that did not change since the last call is not read again.
+
+    A change is noticed by path, size, inode and the times of content and metadata.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
     index_file = cache / "hashes.json"
     try:
         index = json.loads(index_file.read_text())
     except (OSError, ValueError):
+        index = None
+    if not isinstance(index, dict):  # damaged: made again
         index = {}
-    stamps = []
-    for path in paths:
-        state = path.stat()
-        stamps.append(f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}")
-    missing = [(p, s) for p, s in zip(paths, stamps, strict=True) if s not in index]
-    if missing:
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            digests = pool.map(_hash, [path for path, _ in missing])
+    try:
+        stamps = [_stamp(path) for path in paths]
+        missing = [(p, s) for p, s in zip(paths, stamps, strict=True) if s not in index]
+        if missing:
+            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+                digests = list(pool.map(_hash, [path for path, _ in missing]))
             index |= zip([stamp for _, stamp in missing], digests, strict=True)
+    except OSError as error:
+        raise UserError(
+            "source-unreadable",
+            "{path}: cannot be read ({reason})",
+            path=error.filename,
+            reason=error.strerror or error,
+        ) from None
+    if missing:
         with atomic_write(index_file) as temporary:
             temporary.write_text(json.dumps(index))
     return [index[stamp] for stamp in stamps]
+
+
+def _stamp(path: Path) -> str:
+    state = path.stat()
+    times = f"{state.st_mtime_ns}|{state.st_ctime_ns}"
+    return f"{path.resolve()}|{state.st_size}|{state.st_ino}|{times}"
 
 
 def _hash(path: Path) -> str:

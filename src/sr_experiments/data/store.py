@@ -1,6 +1,6 @@
-"""Images decoded once into one memory-mapped file of bytes.
+"""Images decoded once into a memory-mapped file of uint8 values.
 
-A batch is then a gather from that file: no decoding, no file opened, no Python per patch.
+A batch is then a gather from that file, without decoding, opening files or a loop over patches.
 """
 
 import hashlib
@@ -32,11 +32,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class ImageStore:
-    """RGB pictures of any sizes in one flat array.
+    """RGB images of any sizes in one flat array.
 
     Attributes:
-        pixels: uint8 ``(total pixels, 3)``, row after row, picture after picture.
-        first: int64 ``(n,)``, index of each picture's first pixel.
+        pixels: uint8 ``(total pixels, 3)``, row after row, image after image.
+        first: int64 ``(n,)``, index of each image's first pixel.
         heights, widths: int64 ``(n,)``.
         names: of the files, without suffix.
         grey: whether each file has a single plane (it is stored three times).
@@ -53,19 +53,19 @@ class ImageStore:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Tensor:
-        """One picture, uint8 ``(3, H, W)``: a view of the store."""
+        """One image, uint8 ``(3, H, W)``: a view of the store."""
         start, height, width = (int(v[index]) for v in (self.first, self.heights, self.widths))
         return self.pixels[start : start + height * width].view(height, width, 3).permute(2, 0, 1)
 
     def to(self, device: torch.device | str) -> "ImageStore":
-        """The same pictures with all tensors on a device."""
+        """The same images with all tensors on a device."""
         tensors = ("pixels", "first", "heights", "widths")
         return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Ground truth and its low-resolution pictures, in the same order.
+    """Ground truth and its low-resolution images, in the same order.
 
     ``hr[i]`` may have up to ``scale - 1`` rows and columns more than ``scale`` times ``lr[i]``.
     """
@@ -84,52 +84,60 @@ class Pairs:
         return lr, hr[:, : self.scale * lr.shape[-2], : self.scale * lr.shape[-1]]
 
     def to(self, device: torch.device | str) -> "Pairs":
-        """The same pictures with all tensors on a device."""
+        """The same images with all tensors on a device."""
         return replace(self, hr=self.hr.to(device), lr=self.lr.to(device))
 
 
 def open_pairs(
-    pictures: ImageFiles,
+    files: ImageFiles,
     scale: int,
     cache: Path,
     *,
     border: Border = "mirror",
     progress: bool = False,
 ) -> Pairs:
-    """Decode pictures, or open what an earlier run decoded.
+    """Decode images, or open what an earlier run decoded.
 
-    Low-resolution pictures are made by the exact bicubic unless ``pictures`` brings its own.
+    Low-resolution images are made by the exact bicubic unless ``files`` has LR paths.
 
     Args:
-        pictures: what to open; its fingerprint is the key of the cache.
-        scale: super-resolution factor.
+        files: what to open; its fingerprint is the key of the cache.
+        scale: of the super-resolution.
         cache: folder of the stores.
         border: of the bicubic.
         progress: show a bar while decoding.
 
     Raises:
-        UserError: a damaged picture, an LR file whose size does not fit its HR, or a full disk.
+        UserError: a damaged image, an LR file whose size does not fit its HR, or a full disk.
     """
-    key = pictures.fingerprint
-    decode = partial(_each, _read, pictures.paths)
-    hr = _open(cache, f"{key}-hr", pictures.paths, decode, f"decoding {pictures.name}", progress)
-    if pictures.lr_paths is not None:
-        decode = partial(_each, _read, pictures.lr_paths)
-        kind, doing = f"{key}-disk-x{scale}", f"decoding {pictures.name} x{scale}"
+    key = files.fingerprint
+    decode = partial(_each, _read, files.paths)
+    hr = _open(cache, f"{key}-hr", files.paths, decode, f"decoding {files.name}", progress)
+    if files.lr_paths is not None:
+        decode = partial(_each, _read, files.lr_paths)
+        kind, doing = f"{key}-disk-x{scale}", f"decoding {files.name} x{scale}"
     else:
         _, file = _files(cache, f"{key}-hr")
         decode = partial(_each, lambda i: _shrink(hr, file, i, scale, border), range(len(hr)))
-        kind, doing = f"{key}-{border}-x{scale}", f"shrinking {pictures.name} by {scale}"
-    lr = _open(cache, kind, pictures.paths, decode, doing, progress)
+        kind, doing = f"{key}-{border}-x{scale}", f"shrinking {files.name} by {scale}"
+    lr = _open(cache, kind, files.paths, decode, doing, progress)
     for i, name in enumerate(hr.names):
         found = (int(lr.heights[i]), int(lr.widths[i]))
         wanted = (int(hr.heights[i]) // scale, int(hr.widths[i]) // scale)
         if found != wanted:
             raise UserError(
-                f"{pictures.name}/{name}: its x{scale} picture has {found[0]}x{found[1]} pixels "
-                f"where {wanted[0]}x{wanted[1]} belong to the ground truth"
+                "lr-size-does-not-fit",
+                "{set}/{name}: its x{scale} image has {height}x{width} pixels (height x width), "
+                "where {expected_height}x{expected_width} fit the ground truth",
+                set=files.name,
+                name=name,
+                scale=scale,
+                height=found[0],
+                width=found[1],
+                expected_height=wanted[0],
+                expected_width=wanted[1],
             )
-    return Pairs(pictures.name, scale, hr, lr)
+    return Pairs(files.name, scale, hr, lr)
 
 
 def open_made(
@@ -141,14 +149,14 @@ def open_made(
     doing: str,
     progress: bool = False,
 ) -> ImageStore:
-    """Images that are made of a set's low-resolution ones, or those that an earlier run made.
+    """Images made from a set's low-resolution ones, or opened if an earlier run made them.
 
     Args:
-        pairs: whose low-resolution pictures.
-        key: everything that the pictures depend on, in words of the caller's.
+        pairs: whose low-resolution files.
+        key: a text that identifies everything the images depend on.
         cache: folder of the stores.
-        make: uint8 ``(3, h, w)`` -> uint8 ``(3, H, W)``; called one picture after the other.
-        doing: a few words for the bar.
+        make: uint8 ``(3, h, w)`` -> uint8 ``(3, H, W)``; called one image after the other.
+        doing: the label of the bar.
         progress: show a bar.
     """
 
@@ -165,14 +173,16 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _shrink(hr: ImageStore, file: Path, index: int, scale: int, border: Border) -> np.ndarray:
-    # Read and not mapped: what is seen of a mapping counts as this process's memory to its end.
+    # Read, not mapped: touched pages of a mapping count as this process's memory.
     first, height, width = (int(v[index]) for v in (hr.first, hr.heights, hr.widths))
     pixels = np.fromfile(file, np.uint8, 3 * height * width, offset=3 * first)
     try:
         large = torch.from_numpy(pixels).view(height, width, 3).permute(2, 0, 1)
         image = downscale(large, scale, border=border)
     except UserError as error:
-        raise UserError(f"{hr.names[index]}: {error}") from None
+        raise UserError(
+            "image-not-downscaled", "{path}: {reason}", path=hr.names[index], reason=error
+        ) from None
     return image.permute(1, 2, 0).contiguous().numpy()
 
 
@@ -213,7 +223,12 @@ def _open(
         try:
             index_file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"paths.cache={cache}: cannot be written ({error.strerror})") from None
+            raise UserError(
+                "cache-not-writable",
+                "paths.cache={cache}: cannot be written ({reason})",
+                cache=cache,
+                reason=error.strerror or error,
+            ) from None
         with FileLock(index_file.with_suffix(".lock")):
             if not index_file.exists():
                 _write(index_file, pixel_file, paths, images, doing, progress)
@@ -229,7 +244,11 @@ def _open(
     if not whole:
         index_file.unlink(missing_ok=True)
         pixel_file.unlink(missing_ok=True)
-        raise UserError(f"{pixel_file}: damaged cache, now removed; run the same command again")
+        raise UserError(
+            "cache-damaged",
+            "{path}: damaged cache, now removed; run the same command again",
+            path=pixel_file,
+        )
     return ImageStore(
         pixels=torch.from_numpy(pixels),
         first=counts.cumsum(0) - counts,

@@ -1,6 +1,6 @@
 """The field's luma: ITU-R BT.601 with the studio range 16 to 235, as MATLAB's ``rgb2ycbcr``.
 
-Full-range greys (OpenCV, Pillow, kornia) score 1.32 dB lower; the constants stand here once.
+Full-range greys (OpenCV, Pillow, kornia) score 1.32 dB lower.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def luma(rgb: Tensor) -> Tensor:
     """Unrounded luma of an image.
 
     Args:
-        rgb: ``(..., 3, H, W)``, uint8 or floating in [0, 255].
+        rgb: ``(..., 3, H, W)``, uint8 or floating-point in [0, 255].
 
     Returns:
         ``(..., 1, H, W)`` in [16, 235]; float64 for uint8 input, else the input's dtype.
@@ -41,7 +41,7 @@ def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
     """MATLAB's ``rgb2ycbcr``, unrounded.
 
     Args:
-        rgb: ``(..., 3, H, W)``, uint8 or floating in [0, 255].
+        rgb: ``(..., 3, H, W)``, uint8 or floating-point in [0, 255].
 
     Returns:
         ``(..., 3, H, W)``: Y in [16, 235] as :func:`luma` gives it, Cb and Cr in [16, 240];
@@ -73,12 +73,12 @@ def _mixed(image: Tensor, rows: Sequence[Sequence[float]]) -> Tensor:
 
 
 def demo_luma(rgb: Tensor, grey: bool = False) -> Tensor:
-    """The uint8 plane that SRCNN's and VDSR's demos begin with.
+    """The uint8 plane that the demos of SRCNN and VDSR start from.
 
     Args:
         rgb: uint8 ``(..., 3, H, W)``.
-        grey: the picture's file has a single plane. The demos take that plane as it is, in full
-            range, while a colour file becomes its rounded luma, in studio range.
+        grey: the image file has a single plane. The demos take that plane as it is, in full range,
+            whereas a colour file becomes its rounded luma, in studio range.
 
     Returns:
         uint8 ``(..., 1, H, W)``.

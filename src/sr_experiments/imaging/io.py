@@ -1,6 +1,5 @@
-"""Reading any picture a person may have, and writing without leaving half a file."""
+"""Reading any image file as RGB, and writing PNG files atomically."""
 
-import os
 import warnings
 from pathlib import Path
 
@@ -10,12 +9,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
 
-#: File name suffixes that are taken for pictures when a folder is listed.
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm"})
+# Set once, because filters that are swapped are not thread-safe: read_image refuses such images.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
-def read_image(path: str | os.PathLike[str], *, keep_grey: bool = False) -> np.ndarray:
-    """Read a picture as RGB.
+def read_image(path: str | Path, *, keep_grey: bool = False) -> np.ndarray:
+    """Read an image as RGB.
 
     8 and 16 bit, grey, palette, alpha and CMYK are converted; an EXIF rotation is applied.
     Sixteen-bit values keep their high byte, transparency is laid on white.
@@ -28,48 +27,64 @@ def read_image(path: str | os.PathLike[str], *, keep_grey: bool = False) -> np.n
         uint8 ``(H, W, 3)``, or ``(H, W)`` for a grey file that is kept grey.
 
     Raises:
-        UserError: the file is missing, empty, cut short, no picture, or beyond Pillow's limit
-            against decompression bombs.
+        UserError: the file is missing, empty, truncated, no image, or has more pixels than Pillow
+            considers safe (``Image.MAX_IMAGE_PIXELS``).
     """
     path = Path(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                picture.load()
-                rgb = _to_rgb(picture)
-                grey = keep_grey and picture.getbands() in (("L",), ("I",), ("F",), ("1",))
-                return np.array(rgb.getchannel(0) if grey else rgb)
+        with Image.open(path) as image:
+            pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
+            if limit is not None and pixels > limit:
+                raise Image.DecompressionBombError(f"{pixels:,} pixels, at most {limit:,} are read")
+            image.load()
+            rgb = _to_rgb(image)
+            grey = keep_grey and image.getbands() in (("L",), ("I",), ("F",), ("1",))
+            return np.array(rgb.getchannel(0) if grey else rgb)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        raise UserError("image-missing", "{path}: no such file", path=path) from None
     except IsADirectoryError:
-        raise UserError(f"{path}: a folder, where one picture was expected") from None
+        raise UserError(
+            "image-is-a-folder", "{path}: a folder, where one image was expected", path=path
+        ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UserError(f"{path}: too many pixels to be read safely ({error})") from None
+        raise UserError(
+            "image-unsafe", "{path}: too many pixels to be read ({reason})", path=path, reason=error
+        ) from None
     except UnidentifiedImageError:
-        empty = path.stat().st_size == 0
-        what = "the file is empty" if empty else "not a picture that Pillow can read"
-        raise UserError(f"{path}: {what}; replace or remove it") from None
+        if path.stat().st_size == 0:
+            raise UserError(
+                "image-empty", "{path}: the file is empty; replace or remove it", path=path
+            ) from None
+        raise UserError(
+            "image-unknown-format",
+            "{path}: not an image that Pillow can read; replace or remove it",
+            path=path,
+        ) from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: damaged picture ({error}); replace or remove it") from None
+        raise UserError(
+            "image-damaged",
+            "{path}: damaged image ({reason}); replace or remove it",
+            path=path,
+            reason=error,
+        ) from None
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.asarray(picture)
+def _to_rgb(image: Image.Image) -> Image.Image:
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image)
         # Pillow reads 16-bit grey PNG as "I;16", other programs' files sometimes as "I".
-        if picture.mode.startswith("I;16") or values.max(initial=0) > 255:
+        if image.mode.startswith("I;16") or values.max(initial=0) > 255:
             values = values.astype(np.uint32) >> 8
-        picture = Image.fromarray(values.clip(0, 255).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")
+        image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
 
 
-def write_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
+def write_png(path: str | Path, image: np.ndarray) -> None:
     """Write a uint8 ``(H, W)`` or ``(H, W, 3)`` image as PNG, whole or not at all.
 
     Raises:
@@ -77,22 +92,3 @@ def write_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
     """
     with atomic_write(path) as temporary:
         Image.fromarray(image).save(temporary, format="PNG")
-
-
-def list_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """The pictures of a folder (not of its subfolders), sorted by name; hidden files left out.
-
-    Raises:
-        UserError: there is no such folder, or it holds no picture.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
-    found = sorted(
-        p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
-    )
-    if not found:
-        held = sorted(p.name for p in folder.iterdir())[:5]
-        listing = f"it holds {', '.join(held)} ..." if held else "it is empty"
-        raise UserError(f"{folder}: no picture here; {listing}")
-    return found

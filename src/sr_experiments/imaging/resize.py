@@ -1,24 +1,23 @@
-"""MATLAB's ``imresize(..., 'bicubic')``, to the last value.
+"""MATLAB's ``imresize(..., 'bicubic')``, equal in every value.
 
-Every low-resolution image of the field was made by this function, so it is the only resize of
-the suite. Libraries were measured and are not it: ``torch.nn.functional.interpolate`` uses
-a = -0.75 or another border, Pillow and kornia differ in most values.
+The field's low-resolution images are made by this function, so it is the suite's only resize.
+Libraries differ: ``torch.nn.functional.interpolate`` uses a = -0.75 or another border, and Pillow
+and kornia differ in most values.
 """
 
 import math
 from functools import lru_cache
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sr_experiments.core.errors import UserError
+from sr_experiments.imaging.formats import BORDERS, Border
 
-Border = Literal["mirror", "clamp"]
-BORDERS: tuple[Border, ...] = ("mirror", "clamp")
 Image = TypeVar("Image", np.ndarray, Tensor)
-_PIECE = 2**16  # values worked on at a time: half a megabyte of float64
+_PIECE = 2**16  # values processed at a time: half a megabyte of float64
 
 
 def imresize(
@@ -31,22 +30,22 @@ def imresize(
     """Resize with MATLAB's bicubic kernel (a = -0.5), antialiased when shrinking.
 
     Height is resized first, then width. A uint8 image is clipped and rounded (half away from
-    zero) to uint8 after each of the two passes, as MATLAB does; a floating image is neither
+    zero) to uint8 after each of the two passes, as MATLAB does; a floating-point image is neither
     clipped nor rounded.
 
     Args:
-        image: numpy ``(H, W)`` or ``(H, W, C)``, or torch ``(..., H, W)``; uint8 or floating.
-        scale: factor for both axes; the output has ``ceil(scale * side)`` pixels a side.
-        size: output ``(height, width)`` instead of a factor.
+        image: numpy ``(H, W)`` or ``(H, W, C)``, or torch ``(..., H, W)``; uint8 or floating-point.
+        scale: of both axes; the output has ``ceil(scale * side)`` pixels a side.
+        size: output ``(height, width)`` instead of a scale.
         border: ``mirror`` (newer MATLAB, symmetric) or ``clamp`` (older MATLAB, replicate).
 
     Returns:
         The resized image: same type, layout, dtype and device.
 
     Raises:
-        UserError: neither or both of ``scale`` and ``size``, a size below one pixel, or an
-            unknown border.
-        TypeError: the image is neither uint8 nor floating.
+        UserError: a size below one pixel, or an unknown border.
+        TypeError: neither or both of ``scale`` and ``size``, or an image that is neither uint8
+            nor floating-point.
     """
     if isinstance(image, np.ndarray):
         # The core wants the two image axes last, in torch; both moves are views.
@@ -54,11 +53,16 @@ def imresize(
         result = imresize(planes, scale, size=size, border=border).numpy()
         return np.ascontiguousarray(np.moveaxis(result, 0, -1) if image.ndim == 3 else result)
     if border not in BORDERS:
-        raise UserError(f"border={border}: no such border; choose from {', '.join(BORDERS)}")
+        raise UserError(
+            "unknown-border",
+            "border={border}: no such border; choose from {borders}",
+            border=border,
+            borders=", ".join(BORDERS),
+        )
     if (scale is None) == (size is None):
-        raise UserError("imresize needs a scale or a size, and not both")
+        raise TypeError("imresize takes either a scale or a size")
     if image.dtype != torch.uint8 and not image.is_floating_point():
-        raise TypeError(f"imresize takes uint8 or floating images, not {image.dtype}")
+        raise TypeError(f"imresize takes uint8 or floating-point images, not {image.dtype}")
     height, width = image.shape[-2:]
     if size is not None:
         out_h, out_w = size
@@ -68,34 +72,47 @@ def imresize(
         out_h, out_w = math.ceil(scale * height), math.ceil(scale * width)
         scale_h = scale_w = float(scale)
     if out_h < 1 or out_w < 1:
-        raise UserError(f"imresize: a {height}x{width} image cannot become {out_h}x{out_w} pixels")
+        raise UserError(
+            "resize-to-nothing",
+            "an image of {width}x{height} pixels cannot be resized to {out_w}x{out_h}",
+            width=width,
+            height=height,
+            out_w=out_w,
+            out_h=out_h,
+        )
     image = _resize_rows(image, out_h, scale_h, border)
     turned = _resize_rows(image.transpose(-1, -2).contiguous(), out_w, scale_w, border)
     return turned.transpose(-1, -2).contiguous()
 
 
-def downscale(image: Image, factor: int, *, border: Border = "mirror") -> Image:
-    """The field's low-resolution image: crop to a multiple of ``factor``, shrink by it.
+def downscale(image: Image, scale: int, *, border: Border = "mirror") -> Image:
+    """The field's low-resolution image: crop to a multiple of ``scale``, shrink by it.
 
     Args:
-        image: numpy ``(H, W[, C])`` or torch ``(..., H, W)``; uint8 or floating.
-        factor: the super-resolution scale, an integer of at least 1.
+        image: numpy ``(H, W[, C])`` or torch ``(..., H, W)``; uint8 or floating-point.
+        scale: the super-resolution scale, an integer of at least 1.
         border: see :func:`imresize`.
     """
-    return imresize(modcrop(image, factor), 1 / factor, border=border)
+    return imresize(modcrop(image, scale), 1 / scale, border=border)
 
 
-def modcrop(image: Image, factor: int) -> Image:
-    """Cut bottom and right so that both sides are multiples of ``factor`` (a view).
+def modcrop(image: Image, scale: int) -> Image:
+    """Cut bottom and right so that both sides are multiples of ``scale`` (a view).
 
     Raises:
-        UserError: a side is shorter than ``factor``.
+        UserError: a side is shorter than ``scale``.
     """
     rows, columns = (0, 1) if isinstance(image, np.ndarray) else (-2, -1)
     height, width = image.shape[rows], image.shape[columns]
-    if min(height, width) < factor:
-        raise UserError(f"a {height}x{width} image is too small for scale {factor}")
-    height, width = height - height % factor, width - width % factor
+    if min(height, width) < scale:
+        raise UserError(
+            "image-smaller-than-scale",
+            "an image of {width}x{height} pixels is too small for scale {scale}",
+            width=width,
+            height=height,
+            scale=scale,
+        )
+    height, width = height - height % scale, width - width % scale
     if isinstance(image, np.ndarray):
         return image[:height, :width]
     return image[..., :height, :width]
@@ -120,8 +137,8 @@ def kernel_taps(
 ) -> tuple[Tensor, Tensor]:
     """Source indices and weights, both ``(taps, out)``, of MATLAB's ``contributions``.
 
-    Computed in float64 on the processor; kept where they are used, so that a network which resizes
-    its input waits for no transfer.
+    Computed in float64 on the CPU and cached on the device that uses them, so that a network which
+    resizes its input waits for no transfer.
     """
     stretch = min(scale, 1.0)  # shrinking widens the kernel: that is the antialiasing
     support = 4.0 / stretch
@@ -144,8 +161,8 @@ def kernel_taps(
 def _resize_rows(image: Tensor, out: int, scale: float, border: Border) -> Tensor:
     """One separable pass, along the last axis but one: ``(..., L, W)`` -> ``(..., out, W)``.
 
-    Rows lie together in memory, so that every step below is a run over whole rows; the other axis
-    is transposed for its pass.
+    Rows are contiguous in memory, so every step works on whole rows; the other axis is transposed
+    for its pass.
     """
     length, width = image.shape[-2:]
     if scale == 1.0 and out == length:
@@ -156,7 +173,7 @@ def _resize_rows(image: Tensor, out: int, scale: float, border: Border) -> Tenso
     planes = image.reshape(-1, length, width)
     if image.device.type != "cpu":
         return _mix(planes, source, weights, image.dtype).view(*image.shape[:-2], out, width)
-    # In pieces whose sums stay in the processor's cache: a third of the time.
+    # In pieces whose sums stay in the CPU's cache: a third of the time.
     rows = min(out, max(1, _PIECE // width))
     count = max(1, _PIECE // (rows * width))
     groups = []

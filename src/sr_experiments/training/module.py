@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.data.datamodule import Batch, Picture, SuperResolutionData
+from sr_experiments.data.datamodule import Batch, SuperResolutionData, WholeImage
 from sr_experiments.data.store import Pairs
 from sr_experiments.metrics.protocols import Score
 from sr_experiments.metrics.scores import Scores, Table
@@ -65,13 +65,13 @@ class Scored(LightningModule):
         sets = self._data().benchmarks
         self.book = self._blank([s.name for s in sets], [len(s) for s in sets])
 
-    def validation_step(self, picture: Picture, batch_idx: int) -> dict[str, Tensor]:
+    def validation_step(self, picture: WholeImage, batch_idx: int) -> dict[str, Tensor]:
         """Score one validation picture; see :meth:`test_step`."""
         val = self._data().val_pairs
         return self._score(picture, val) if val else {}
 
     def test_step(
-        self, picture: Picture, batch_idx: int, dataloader_idx: int = 0
+        self, picture: WholeImage, batch_idx: int, dataloader_idx: int = 0
     ) -> dict[str, Tensor]:
         """Score one picture.
 
@@ -88,7 +88,7 @@ class Scored(LightningModule):
         """Join the processes' scores into ``means`` and ``tables``."""
         self._close_book()
 
-    def _score(self, picture: Picture, pairs: Pairs) -> dict[str, Tensor]:
+    def _score(self, picture: WholeImage, pairs: Pairs) -> dict[str, Tensor]:
         lr, hr, index = picture
         if index < 0:  # see data.module.NoImage
             return {}

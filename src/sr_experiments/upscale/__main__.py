@@ -4,7 +4,6 @@
 is what the suite would score: the same network, the same colours, the same rounding.
 """
 
-import math
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -15,9 +14,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sr_experiments.core.cli import Parser, number, whole
+from sr_experiments.core.cli import Parser, fraction, number, whole
 from sr_experiments.core.errors import UserError
-from sr_experiments.imaging.io import SUFFIXES
+from sr_experiments.imaging.formats import IMAGE_SUFFIXES
 from sr_experiments.upscale.convert_image import enlarge_file
 from sr_experiments.upscale.image_file import FORMATS, measure
 from sr_experiments.upscale.load_network import find, shipped
@@ -131,8 +130,8 @@ def _parser() -> Parser:
         default=Fraction(2),
         help=f"factor, 2 by default, above 1 and at most {MAX_SCALE}, 1.5 too",
     )
-    add("--denoise", type=_strength, default=0.0, help="strength, 0 (default) to 1, beforehand")
-    add("--sharpen", type=_strength, default=0.0, help="strength, 0 (default) to 1, beforehand")
+    add("--denoise", type=number(0, 1), default=0.0, help="strength, 0 (default) to 1, beforehand")
+    add("--sharpen", type=number(0, 1), default=0.0, help="strength, 0 (default) to 1, beforehand")
     add(
         "--self-ensemble",
         action="store_true",
@@ -140,7 +139,7 @@ def _parser() -> Parser:
         "slower",
     )
     add("--format", choices=[s[1:] for s in FORMATS], default="png", help="in a folder OUT")
-    add("--tile", type=_count, help="side of a tile; by default as the memory allows")
+    add("--tile", type=whole(1), help="side of a tile; by default as the memory allows")
     add(
         "--approximate",
         action="store_true",
@@ -154,12 +153,17 @@ def _parser() -> Parser:
         help="what computes the network: PyTorch (default), whose values are those of scoring bit "
         "by bit, ONNX Runtime, or the latter where it is clearly faster (auto)",
     )
-    add("--max-pixels", type=_count, help="the largest picture that is read; Pillow's by default")
-    add("--start", type=_seconds, default=Fraction(0), help="seconds of a video to leave out")
-    add("--duration", type=_seconds, help="seconds of a video to take; all by default")
+    add("--max-pixels", type=whole(1), help="the largest picture that is read; Pillow's by default")
+    add(
+        "--start",
+        type=fraction(0, 10**7),
+        default=Fraction(0),
+        help="seconds of a video to leave out",
+    )
+    add("--duration", type=fraction(0, 10**7), help="seconds of a video to take; all by default")
     add(
         "--crf",
-        type=_quality,
+        type=whole(0, 63),
         help="quality of a video, 0 is best; 18 by default for H.264 (.mp4, .mkv), 28 for VP9 "
         "(.webm)",
     )
@@ -214,7 +218,7 @@ def plan(
     if single and is_video(found[0][0]) and known:
         check_target(target, videos)
         jobs = [Job(found[0][0], target, measure_video(found[0][0], videos))]
-    elif single and (known in FORMATS or known in SUFFIXES or is_video(target)):
+    elif single and (known in FORMATS or known in IMAGE_SUFFIXES or is_video(target)):
         if known not in FORMATS:
             raise UserError(f"{target}: can be written as {', '.join(FORMATS)}")
         jobs = [Job(found[0][0], target, measure(found[0][0])[0])]
@@ -246,7 +250,7 @@ def plan(
 
 def _is_ours(path: Path, root: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    ours = path.suffix.lower() in SUFFIXES or is_video(path)
+    ours = path.suffix.lower() in IMAGE_SUFFIXES or is_video(path)
     return ours and not hidden and path.is_file()
 
 
@@ -344,29 +348,6 @@ def _announcement(words: str, upscaler: Upscaler) -> str:
         line += ", in tiles that approximate the whole picture if it is large"
     line = f"{line}, on {upscaler.device.type}"
     return f"{line}, {upscaler.engine_words}" if upscaler.engine_words else line
-
-
-def _strength(text: str) -> float:
-    return number(text, 0, 1, f"a strength of {text}: --denoise and --sharpen go from 0 to 1")
-
-
-def _seconds(text: str) -> Fraction:
-    try:
-        value = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        value = Fraction(-1)
-    if not 0 <= value <= 10**7:
-        raise UserError(f"{text}: --start and --duration are seconds, such as 12.5")
-    return value
-
-
-def _quality(text: str) -> int:
-    return whole(text, 0, 63, f"--crf {text}: a whole number, 0 to 51 for H.264 and to 63 for VP9")
-
-
-def _count(text: str) -> int:
-    says = f"{text}: --tile and --max-pixels are whole numbers of pixels"
-    return whole(text, 1, math.inf, says)
 
 
 if __name__ == "__main__":

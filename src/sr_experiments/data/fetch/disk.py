@@ -1,9 +1,8 @@
-"""What downloading and unpacking share: room on the disk, files set aside, plain lines."""
+"""What downloading and unpacking share: free disk space, and setting damaged files aside."""
 
 import shutil
 from pathlib import Path
 
-from rich.console import Console
 from rich.filesize import decimal
 
 from sr_experiments.core.errors import UserError
@@ -11,13 +10,8 @@ from sr_experiments.core.errors import UserError
 CHUNK = 1 << 20
 
 
-def say(console: Console, text: str) -> None:
-    """Print a line as it is: paths may hold brackets, and a log wants unbroken lines."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def require_space(folder: Path, needed: int, what: str) -> None:
-    """Refuse to begin what the disk has no room for.
+def require_space(folder: Path, needed: int, file: str) -> None:
+    """Check that the disk has room for ``needed`` more bytes.
 
     Raises:
         UserError: naming what is needed and what is free, in bytes.
@@ -25,8 +19,13 @@ def require_space(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
-            f"{what} needs {decimal(needed)} of disk in {folder} and {decimal(free)} are free; "
-            "make room, or choose another --root"
+            "disk-full",
+            "{file} needs {needed} of disk in {folder} and {free} are free; make room, or choose "
+            "another --root",
+            file=file,
+            needed=decimal(needed),
+            folder=folder,
+            free=decimal(free),
         )
 
 

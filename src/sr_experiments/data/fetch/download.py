@@ -1,4 +1,4 @@
-"""Bringing one file from the network: resumed where it broke off, over https only."""
+"""Downloading one file, with resumption and over https only."""
 
 import http.client
 import ipaddress
@@ -27,7 +27,7 @@ from rich.progress import (
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
 from sr_experiments.data.catalogue import Archive
-from sr_experiments.data.fetch.disk import CHUNK, require_space, say
+from sr_experiments.data.fetch.disk import CHUNK, require_space
 
 TIMEOUT_S = 60.0
 #: Attempts without a new byte before a download is given up, and the pause before the second one.
@@ -54,7 +54,11 @@ def _require_safe(url: str) -> None:
     parts = urllib.parse.urlsplit(url)
     if parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and _local(url))):
         return
-    raise UserError(f"{url}: only https addresses are downloaded from; give one with --url")
+    raise UserError(
+        "url-not-https",
+        "{url}: only https addresses are downloaded from; give one with --url",
+        url=url,
+    )
 
 
 def _local(url: str) -> bool:
@@ -128,7 +132,7 @@ class _Part:
 
 
 def download(url: str, path: Path, archive: Archive, console: Console) -> None:
-    """Bring ``url`` to ``path``, resuming what is there and trying again when cut off."""
+    """Download ``url`` to ``path``, resuming a partial file and retrying broken connections."""
     part = _Part(path.with_name(path.name + ".part"), url, archive)
     # Without a checksum to catch it, two versions of a file must not be joined.
     if archive.sha256 is None and part.validator() is None:
@@ -139,7 +143,7 @@ def download(url: str, path: Path, archive: Archive, console: Console) -> None:
         # Twice: the archive, and what it unpacks to.
         require_space(path.parent, 2 * archive.bytes - part.size, archive.file)
     if part.size:
-        say(console, f"{archive.file}: resuming at {decimal(part.size)}")
+        console.print(f"{archive.file}: resuming at {decimal(part.size)}")
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -160,8 +164,12 @@ def download(url: str, path: Path, archive: Archive, console: Console) -> None:
                 if failures >= ATTEMPTS:
                     kept = f"{decimal(part.size)} are kept in {part.path}: " if part.size else ""
                     raise UserError(
-                        f"{url}: {error}; {kept}run the same command to go on, "
-                        "or give a mirror with --url"
+                        "download-interrupted",
+                        "{url}: {reason}; {kept}run the same command again to resume, or give a "
+                        "mirror with --url",
+                        url=url,
+                        reason=error,
+                        kept=kept,
                     ) from error
                 time.sleep(PAUSE_S * 2 ** (failures - 1))
     part.path.replace(path)
@@ -184,8 +192,11 @@ def _attempt(part: _Part, progress: Progress, task: TaskID) -> None:
             part.discard()
         elif error.code < 500 and error.code != 429:
             raise UserError(
-                f"{part.url}: the server answers {error.code} {error.reason}; "
-                "give a mirror with --url"
+                "download-refused",
+                "{url}: the server answers {status} {reason}; give a mirror with --url",
+                url=part.url,
+                status=error.code,
+                reason=error.reason,
             ) from error
         raise _CutOffError(f"the server answers {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
@@ -210,8 +221,12 @@ def _receive(
     total = offset + int(length) if length is not None else archive.bytes
     if archive.bytes is not None and total != archive.bytes:
         raise UserError(
-            f"{part.url}: the file there has {total} bytes, where {archive.bytes} are expected; "
-            "give another mirror with --url"
+            "mirror-size-wrong",
+            "{url}: the file there has {bytes} bytes, where {expected} are expected; give another "
+            "mirror with --url",
+            url=part.url,
+            bytes=total,
+            expected=archive.bytes,
         )
     if archive.bytes is None and total is not None:
         require_space(part.path.parent, 2 * total - offset, archive.file)
@@ -223,8 +238,11 @@ def _receive(
             size += len(chunk)
             if size > limit:
                 raise UserError(
-                    f"{part.url}: the file there is larger than the {decimal(limit)} that are "
-                    "accepted; give another mirror with --url"
+                    "download-too-large",
+                    "{url}: the file there is larger than the {limit} that are accepted; give "
+                    "another mirror with --url",
+                    url=part.url,
+                    limit=decimal(limit),
                 )
             file.write(chunk)
             progress.advance(task, len(chunk))
@@ -237,6 +255,3 @@ def _read(response: http.client.HTTPResponse) -> bytes:
         return response.read1(CHUNK)
     except OSError as error:  # told apart here from an error of the disk
         raise _CutOffError(f"the connection broke ({error})") from error
-
-
-# The check --------------------------------------------------------------------------------------

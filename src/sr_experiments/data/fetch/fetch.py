@@ -1,4 +1,4 @@
-"""Downloading a data set so that what lies on disk afterwards is whole, or is not there.
+"""Download a data set so that it is complete on disk afterwards, or not there.
 
 A download goes to ``downloads/NAME.part`` under the data root and is resumed there, by this
 process and by the next one. Its size and SHA-256 are checked before anything is unpacked; it is
@@ -16,18 +16,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows: two fetches at once are then not told apart
-    fcntl = None  # type: ignore[assignment]
-
+from filelock import FileLock, Timeout
 from rich.console import Console
 
+from sr_experiments.core.console import output
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
 from sr_experiments.data import catalogue, layouts
 from sr_experiments.data.catalogue import Archive, Piece
-from sr_experiments.data.fetch.disk import say, set_aside
+from sr_experiments.data.fetch.disk import set_aside
 from sr_experiments.data.fetch.download import address, download
 from sr_experiments.data.fetch.unpack import set_aside_if_bad, unpack
 
@@ -43,7 +40,7 @@ def fetch(
     lr_scales: Sequence[int] = (),
     keep_archives: bool = False,
 ) -> list[str]:
-    """Download and unpack a set or a group of sets; what is complete on disk is left alone.
+    """Download and unpack a set or a group of sets; what is complete on disk is skipped.
 
     Args:
         name: ``DIV2K``, ``DIV2K/train``, ``DIV2K/valid``, ``benchmark``, or one of its sets.
@@ -60,7 +57,7 @@ def fetch(
         UserError: an unknown name, an address that is not https, no space, a download that
             cannot be finished or is not what it should be, an archive that is not safe.
     """
-    console = console or Console()
+    console = console or output()
     wanted = catalogue.archives(name, tuple(lr_scales))
     return [
         archive.file
@@ -82,10 +79,10 @@ def fetch_archive(
     Returns:
         False if all that it gives was already on disk.
     """
-    console = console or Console()
+    console = console or output()
     root = Path(root)
     if all(_is_complete(root, piece) for piece in archive.gives):
-        say(console, f"{archive.file}: complete under {root}, nothing to do")
+        console.print(f"{archive.file}: complete under {root}, nothing to do")
         return False
     url = address(archive, base_url)
     downloads = root / "downloads"
@@ -102,30 +99,33 @@ def fetch_archive(
             if not keep:
                 path.unlink()
     except OSError as error:
-        where = error.filename or root
         raise UserError(
-            f"{where}: {error.strerror or error}, while fetching {archive.file}; "
-            "mend it and run the same command to go on"
+            "fetch-failed",
+            "{path}: {reason}, while fetching {archive}; correct it and run the same command again "
+            "to resume",
+            path=error.filename or root,
+            reason=error.strerror or error,
+            archive=archive.file,
         ) from error
     short = [piece for piece in archive.gives if not _is_complete(root, piece)]
     for piece in short:
         low = f" LR x{piece.scale}" if piece.scale else ""
-        say(console, f"warning: {archive.file} did not complete {piece.image_set}{low}")
+        console.print(f"warning: {archive.file} did not complete {piece.image_set}{low}")
     return True
 
 
 @contextmanager
 def _only_one(downloads: Path) -> Iterator[None]:
     """Two processes must not write the same partial file."""
-    with (downloads / ".lock").open("w") as handle:
-        if fcntl is not None:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"{downloads}: another fetch is at work here; wait until it is done"
-                ) from None
-        yield
+    try:
+        with FileLock(downloads / ".lock", blocking=False):
+            yield
+    except Timeout:
+        raise UserError(
+            "fetch-already-running",
+            "{folder}: another fetch is running here; wait until it is done",
+            folder=downloads,
+        ) from None
 
 
 def _is_complete(root: Path, piece: Piece) -> bool:
@@ -147,14 +147,27 @@ def _checked(path: Path, archive: Archive, console: Console) -> str:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     size = path.stat().st_size
     if archive.bytes is not None and size != archive.bytes:
-        wrong = f"{size} bytes, where {archive.bytes} are expected"
-    elif expected is not None and found != expected:
-        wrong = f"its SHA-256 is {found}, where {expected} is expected"
-        if archive.sha256 is None:
-            wrong += f" (pinned in {lock}; remove the entry if the file has really changed)"
-    else:
-        return found
-    raise UserError(f"{archive.file}: {wrong}; kept as {set_aside(path)}, fetch again")
+        raise UserError(
+            "download-size-wrong",
+            "{file}: {bytes} bytes, where {expected} are expected; kept as {kept}, fetch again",
+            file=archive.file,
+            bytes=size,
+            expected=archive.bytes,
+            kept=set_aside(path),
+        )
+    if expected is not None and found != expected:
+        pin = f" (pinned in {lock}; remove the entry if the file has really changed)"
+        raise UserError(
+            "download-checksum-wrong",
+            "{file}: its SHA-256 is {found}, where {expected} is expected{pin}; kept as {kept}, "
+            "fetch again",
+            file=archive.file,
+            found=found,
+            expected=expected,
+            pin=pin if archive.sha256 is None else "",
+            kept=set_aside(path),
+        )
+    return found
 
 
 def _pin(path: Path, archive: Archive, url: str, digest: str, console: Console) -> None:
@@ -166,10 +179,9 @@ def _pin(path: Path, archive: Archive, url: str, digest: str, console: Console) 
     pins[archive.file] = {"sha256": digest, "bytes": path.stat().st_size, "url": url}
     with atomic_write(lock) as temporary:
         temporary.write_text(json.dumps(pins, indent=2) + "\n", encoding="utf-8")
-    say(
-        console,
+    console.print(
         f"{archive.file}: nobody has published its checksum, so this download could not be "
-        f"checked; pinned from now on in {lock} (SHA-256 {digest})",
+        f"checked; pinned from now on in {lock} (SHA-256 {digest})"
     )
 
 
@@ -182,4 +194,6 @@ def _pins(lock: Path) -> dict[str, dict[str, Any]]:
             return pins
     except (ValueError, AttributeError):
         pass
-    raise UserError(f"{lock}: not a list of checksums; mend or remove it") from None
+    raise UserError(
+        "checksum-list-damaged", "{path}: not a list of checksums; correct or remove it", path=lock
+    ) from None

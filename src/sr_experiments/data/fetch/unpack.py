@@ -1,4 +1,4 @@
-"""Unpacking an archive that nobody vouches for: whole and harmless, or not at all."""
+"""Unpacking an untrusted archive completely, or not at all."""
 
 import shutil
 import stat
@@ -17,7 +17,7 @@ from rich.filesize import decimal
 from sr_experiments.core.errors import UserError
 from sr_experiments.data.fetch.disk import CHUNK, require_space, set_aside
 
-#: Images hardly compress: an archive that unpacks to more than this is no archive of pictures.
+#: Images hardly compress: an archive that unpacks to more than this is no archive of images.
 EXPANSION = 3
 SLACK = 1 << 20
 MAX_MEMBERS = 50_000
@@ -53,7 +53,11 @@ def set_aside_if_bad(path: Path) -> Iterator[None]:
         yield
     except (_BadArchiveError, *damaged) as error:
         raise UserError(
-            f"{path.name}: refused, nothing was unpacked ({error}); kept as {set_aside(path)}"
+            "archive-refused",
+            "{file}: refused, nothing was unpacked ({reason}); kept as {kept}",
+            file=path.name,
+            reason=error,
+            kept=set_aside(path),
         ) from error
 
 

@@ -1,6 +1,6 @@
-"""Looking at every picture of a data set before hours are spent on it.
+"""Verify every image of a data set.
 
-Each picture is decoded. Where LR images lie beside the HR images, they are compared with the
+Each image is decoded. Where LR images lie beside the HR images, they are compared with the
 suite's own bicubic, value by value: newer MATLABs mirror at the border, older ones clamp, and a
 set made by one of the two agrees in every value with that one.
 """
@@ -16,12 +16,13 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sr_experiments.core.console import output
 from sr_experiments.core.errors import UserError
 from sr_experiments.data import catalogue, layouts
 from sr_experiments.imaging.io import read_image
 
 if TYPE_CHECKING:
-    from sr_experiments.imaging.resize import Border
+    from sr_experiments.imaging.formats import Border
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -76,7 +77,7 @@ def verify(
     lr_scales: Iterable[int] = catalogue.SCALES,
     console: Console | None = None,
 ) -> Report:
-    """Decode every picture of a set and compare its LR images, where there are any.
+    """Decode every image of a set and compare its LR images, if there are any.
 
     Args:
         name: one set (see :func:`sr_experiments.data.layouts.find_split`).
@@ -87,7 +88,7 @@ def verify(
     Raises:
         UserError: the set is not there. What is wrong with it is in the report instead.
     """
-    console = console or Console()
+    console = console or output()
     wanted = catalogue.image_set(name)
     paths = layouts.find_split(root, name)
     report = Report(wanted.name, paths[0].parent, wanted.images, found=len(paths))

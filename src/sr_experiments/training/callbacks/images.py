@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from sr_experiments.data.datamodule import Picture
+from sr_experiments.data.datamodule import WholeImage
 from sr_experiments.imaging.io import write_png
 from sr_experiments.imaging.resize import imresize
 
@@ -29,7 +29,7 @@ class SaveImages(Callback):
         trainer: Trainer,
         pl_module: LightningModule,
         outputs: Any,
-        batch: Picture,
+        batch: WholeImage,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -63,7 +63,7 @@ class Samples(Callback):
         trainer: Trainer,
         pl_module: LightningModule,
         outputs: Any,
-        batch: Picture,
+        batch: WholeImage,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
