@@ -10,6 +10,7 @@ import socket
 import sys
 import webbrowser
 from argparse import Namespace
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,7 +108,7 @@ def _parser() -> Parser:
 
 
 def _application(options: Namespace, limits: Limits, password: str | None) -> "Starlette":
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    missing = [name for name in _NEEDED if not _installed(name)]
     if missing:
         raise UserError(
             "web-extra-missing",
@@ -131,6 +132,13 @@ def _application(options: Namespace, limits: Limits, password: str | None) -> "S
         any_host=options.host not in _LOOPBACK,
         measure_speed=options.speed,
     )
+
+
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:  # an import hook hides it
+        return False
 
 
 def _serve(
@@ -174,10 +182,8 @@ def _serve(
             timeout_graceful_shutdown=3,
         )
     )
-    try:
+    with suppress(KeyboardInterrupt):  # how a server is meant to be stopped
         server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass  # how a server is meant to be ended
     return 0 if server.started else 1
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from PIL import Image
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -96,7 +95,7 @@ def application(
         lifespan=lifespan,
         routes=[
             Route("/", redirect_to_language),
-            Route("/{language}/", page.show),
+            *(Route(f"/{code}/", partial(page.show, language=code)) for code in languages()),
             Mount("/static", StaticFiles(directory=_HERE / "static"), name="static"),
             *Routes(store, models, may_keep=kept is not None).all(),
         ],
@@ -144,11 +143,8 @@ class Page:
         self._models, self._limits, self._may_keep = models, limits, may_keep
         self._templates = Jinja2Templates(directory=_HERE / "templates")
 
-    async def show(self, request: Request) -> Response:
+    async def show(self, request: Request, language: str) -> Response:
         """The page, with the cookie that identifies the visitor from now on."""
-        language = request.path_params["language"]
-        if language not in languages():
-            raise HTTPException(404)
         content = self._content(language)
         answer = self._templates.TemplateResponse(request, "page.html", content)
         answer.set_cookie(COOKIE, request.user.identity, httponly=True, samesite="lax")

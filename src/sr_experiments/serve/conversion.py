@@ -1,6 +1,6 @@
 """What is done with a job: the ``upscale`` command's own functions, and bicubic beside them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +13,7 @@ from av.error import FFmpegError
 from PIL.PngImagePlugin import PngImageFile
 
 from sr_experiments.core.device import free_memory
-from sr_experiments.core.errors import UserError
+from sr_experiments.core.errors import Message, UserError
 from sr_experiments.imaging.io import read_image, write_png
 from sr_experiments.metrics.protocols import score_image
 from sr_experiments.serve.jobs import Job, JobSettings, Media, MediaKind, ReferenceScores
@@ -104,7 +104,8 @@ class Conversion:
         enlarge_file(
             job.source, beside, bicubic, max_pixels=limit, progress=_scaled(advance, _BICUBIC_COST)
         )
-        job.notes = enlarge_file(job.source, target, network, max_pixels=limit, progress=advance)
+        notes = enlarge_file(job.source, target, network, max_pixels=limit, progress=advance)
+        job.notes = _messages(notes)
         height, width = network.size(media.height, media.width)
         if media.kind is MediaKind.IMAGE and height * width > PREVIEW_PIXELS:
             for path, name in ((beside, "before.png"), (target, "after.png")):
@@ -132,7 +133,8 @@ class Conversion:
             max_pixels=limit,
             progress=_scaled(advance, _BICUBIC_COST),
         )
-        job.notes = enlarge_video(job.source, target, network, max_pixels=limit, progress=advance)
+        notes = enlarge_video(job.source, target, network, max_pixels=limit, progress=advance)
+        job.notes = _messages(notes)
         copy_beginning(target, job.folder / "after.mp4", PREVIEW_SECONDS)
         job.result = target
 
@@ -151,6 +153,10 @@ class Conversion:
             job.check(self.limits.job_minutes)
 
         return advance
+
+
+def _messages(notes: Sequence[str | Message]) -> list[Message]:
+    return [note if isinstance(note, Message) else Message("note", "{text}", {"text": note}) for note in notes]  # fmt: skip
 
 
 def _check_memory(media: Media, settings: JobSettings, name: str) -> None:

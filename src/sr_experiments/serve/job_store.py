@@ -168,7 +168,7 @@ class JobStore:
             self.remove(job)
 
     def take(self, timeout: float | None = None) -> Job | None:
-        """The next job, now marked as being worked on; None if none comes in ``timeout`` seconds."""
+        """The next job, marked as being worked on; None if none comes in ``timeout`` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or bool(self._queue.order()), timeout)
             job = None if self._closed else self._queue.take()
