@@ -224,7 +224,7 @@ def test_a_result_beyond_the_limit_is_refused_before_any_work(
 
 
 def test_networks_of_the_command_line_are_offered(tmp_path: Path) -> None:
-    from sr_experiments.upscale.load_network import SHIPPED
+    from sr_experiments.upscale.shipped import SHIPPED
 
     mine = tmp_path / "mine.safetensors"
     mine.write_bytes((SHIPPED / "vdsr.safetensors").read_bytes())

@@ -1,6 +1,6 @@
 """What is done with a job: the ``upscale`` command's own functions, and bicubic beside them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,9 +13,9 @@ from av.error import FFmpegError
 from PIL.PngImagePlugin import PngImageFile
 
 from sr_experiments.core.device import free_memory
-from sr_experiments.core.errors import Message, UserError
+from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.io import read_image, write_png
-from sr_experiments.metrics.protocols import score_image
+from sr_experiments.metrics.protocols import PROTOCOLS, score_image
 from sr_experiments.serve.jobs import Job, JobSettings, Media, MediaKind, ReferenceScores
 from sr_experiments.serve.limits import Limits
 from sr_experiments.serve.model_list import ModelList
@@ -104,8 +104,7 @@ class Conversion:
         enlarge_file(
             job.source, beside, bicubic, max_pixels=limit, progress=_scaled(advance, _BICUBIC_COST)
         )
-        notes = enlarge_file(job.source, target, network, max_pixels=limit, progress=advance)
-        job.notes = _messages(notes)
+        job.notes = enlarge_file(job.source, target, network, max_pixels=limit, progress=advance)
         height, width = network.size(media.height, media.width)
         if media.kind is MediaKind.IMAGE and height * width > PREVIEW_PIXELS:
             for path, name in ((beside, "before.png"), (target, "after.png")):
@@ -133,8 +132,7 @@ class Conversion:
             max_pixels=limit,
             progress=_scaled(advance, _BICUBIC_COST),
         )
-        notes = enlarge_video(job.source, target, network, max_pixels=limit, progress=advance)
-        job.notes = _messages(notes)
+        job.notes = enlarge_video(job.source, target, network, max_pixels=limit, progress=advance)
         copy_beginning(target, job.folder / "after.mp4", PREVIEW_SECONDS)
         job.result = target
 
@@ -153,10 +151,6 @@ class Conversion:
             job.check(self.limits.job_minutes)
 
         return advance
-
-
-def _messages(notes: Sequence[str | Message]) -> list[Message]:
-    return [note if isinstance(note, Message) else Message("note", "{text}", {"text": note}) for note in notes]  # fmt: skip
 
 
 def _check_memory(media: Media, settings: JobSettings, name: str) -> None:
@@ -196,6 +190,14 @@ def measure(job: Job) -> ReferenceScores:
                 name=job.reference_name,
                 reference=f"{reference.shape[1]}x{reference.shape[0]}",
                 result=f"{width}x{height}",
+            )
+        smallest = PROTOCOLS[PROTOCOL].min_side(border)
+        if min(width, height) < smallest:
+            raise VisitorError(
+                "reference-too-small",
+                "{name}: too small to be measured; both sides need at least {smallest} pixels.",
+                name=job.reference_name,
+                smallest=smallest,
             )
         score = score_image(_tensor(read_image(path)), _tensor(reference), border)[PROTOCOL]
         assert score.ssim is not None

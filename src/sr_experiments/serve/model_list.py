@@ -131,6 +131,7 @@ class ModelList:
         settings = JobSettings(self.default)
         media = Media(MediaKind.VIDEO, 640, 360)
         upscaler = self.upscaler(settings, media)
+        quick(upscaler, 16, 16, seconds=0)  # the first call of a network is slow
         figure = quick(upscaler, media.height, media.width)
         self.speed = {
             "model": settings.model,

@@ -1,7 +1,6 @@
 """What a visitor is told when something cannot be done: errors without paths of the server."""
 
 import errno
-from collections.abc import Mapping
 from pathlib import Path
 
 from sr_experiments.core.errors import UserError
@@ -111,14 +110,13 @@ def for_visitor(error: BaseException, name: str) -> VisitorError:
     if isinstance(error, MemoryError):
         return out_of_memory(name)
     if isinstance(error, UserError) and error.code in languages()[ENGLISH].messages:
-        fields = _without_paths(error.message.fields, name)
-        return VisitorError(error.code, error.message.template, **fields)
+        fields = {
+            key: name if isinstance(value, Path) else value
+            for key, value in error.message.fields.items()
+        }
+        return VisitorError(error.code, error.message.template, **{"name": name} | fields)
     return VisitorError(
         "server-error",
         "{name}: something went wrong on the server; its log has the details.",
         name=name,
     )
-
-
-def _without_paths(fields: Mapping[str, object], name: str) -> dict[str, object]:
-    return {key: name if isinstance(value, Path) else value for key, value in fields.items()}
