@@ -14,7 +14,7 @@ from sr_experiments.imaging.resize import imresize
 from sr_experiments.upscale import __main__ as upscale
 
 Open = Callable[..., Any]
-DONE = ".sr-row[data-state=done]"
+DONE = ".row[data-state=done]"
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def visit(chromium: Any, server: Server) -> Iterator[Open]:
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
         page.goto(server.url)
-        page.wait_for_selector("[data-sr-ready]")
+        page.wait_for_selector("[data-ready]")
         return page
 
     yield call
@@ -48,7 +48,7 @@ def visit(chromium: Any, server: Server) -> Iterator[Open]:
 
 
 def press(page: Any, name: str, file: str) -> None:
-    page.locator(f'.sr-row:has-text("{file}") [data-do={name}]').click()
+    page.locator(f'.row:has-text("{file}") [data-do={name}]').click()
 
 
 def test_a_picture_is_enlarged_compared_and_downloaded(visit: Open, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_picture_is_enlarged_compared_and_downloaded(visit: Open, tmp_path: Pa
         t.items.add(new File([new Uint8Array(bytes)], 'small.png')); return t; }""",
         content,
     )
-    page.dispatch_event("#sr-dropzone", "drop", {"dataTransfer": transfer})
+    page.dispatch_event("#dropzone", "drop", {"dataTransfer": transfer})
     press(page, "start", "small.png")
     page.wait_for_selector(DONE)
     with page.expect_download() as download:
@@ -76,12 +76,10 @@ def test_a_picture_is_enlarged_compared_and_downloaded(visit: Open, tmp_path: Pa
     assert (tmp_path / "page.png").read_bytes() == large.read_bytes()
 
     press(page, "compare", "small.png")
-    slider = page.get_by_label("Where the network's side begins")
-    shown = page.locator(".sr-picture")
-    loaded = "() => [...document.querySelectorAll('.sr-picture img')].every(i => i.naturalWidth)"
-    page.wait_for_function(loaded)
-    sizes = "[...document.querySelectorAll('.sr-picture img')].map(i => i.naturalWidth)"
-    assert page.evaluate(sizes) == [180, 180]
+    slider = page.get_by_label("Divider between bicubic and network")
+    shown = page.locator(".comparison")
+    sizes = "[...document.querySelectorAll('.comparison img')].map(i => i.naturalWidth)"
+    wait_until(lambda: page.evaluate(sizes) == [180, 180])
     seen = {}
     for key, place in (("Home", "0"), ("End", "100")):  # by keyboard
         slider.press(key)
@@ -111,18 +109,18 @@ def test_a_picture_is_enlarged_compared_and_downloaded(visit: Open, tmp_path: Pa
     assert float(slider.input_value()) == pytest.approx(25, abs=1)
 
     page.get_by_label("Magnifier").check()
-    place = "document.querySelector('.sr-lens img').style.left"
+    place = "document.querySelector('.lens img').style.left"
     before = page.evaluate(place)
     shown.press("ArrowRight")
     assert page.evaluate(place) != before
 
     with page.expect_file_chooser() as chooser:
-        press(page, "truth", "small.png")
+        press(page, "reference", "small.png")
     chooser.value.set_files(tmp_path / "truth.png")
-    page.wait_for_selector(".sr-more:has-text('protocol y: bicubic')")
+    page.wait_for_selector(".more:has-text('protocol y: bicubic')")
     press(page, "remove", "small.png")
-    page.wait_for_selector("#sr-none:visible")
-    assert page.locator("#sr-view").is_hidden()
+    page.wait_for_selector("#no-files:visible")
+    assert page.locator("#view").is_hidden()
 
 
 def test_of_several_one_is_cancelled_and_a_video_is_played(
@@ -134,19 +132,18 @@ def test_of_several_one_is_cancelled_and_a_video_is_played(
     write_png(tmp_path / "last.png", photograph())
     (tmp_path / "notes.mp4.txt").write_text("no")
     names = ["clip.mkv", "large.png", "last.png", "notes.mp4.txt"]
-    page.set_input_files("#sr-file", [tmp_path / name for name in names])
-    page.wait_for_selector(".sr-row:has-text('notes.mp4.txt'):has-text('받지 않는 형식입니다')")
-    ready = "document.querySelectorAll('.sr-row[data-state=ready]').length == 3"
-    page.wait_for_function(ready)
+    page.set_input_files("#files", [tmp_path / name for name in names])
+    page.wait_for_selector(".row:has-text('notes.mp4.txt'):has-text('지원하지 않는 형식입니다')")
+    wait_until(lambda: page.locator(".row[data-state=ready]").count() == 3)
     page.get_by_role("button", name="모두 시작").click()
-    large = '.sr-row:has-text("large.png")'
+    large = '.row:has-text("large.png")'
     page.wait_for_selector(f"{large} [data-do=cancel]:visible")
     press(page, "cancel", "large.png")
     page.wait_for_selector(f"{large}[data-state=cancelled]")
-    page.wait_for_function(f"document.querySelectorAll('{DONE}').length == 2")
+    wait_until(lambda: page.locator(DONE).count() == 2)
     press(page, "compare", "clip.mkv")
     page.get_by_role("button", name="재생").click()
-    played = "[...document.querySelectorAll('.sr-videos video')].map(v => [v.currentTime > 0.5, "
+    played = "[...document.querySelectorAll('.videos video')].map(v => [v.currentTime > 0.5, "
     played += "v.videoWidth, v.videoHeight, v.error])"
     wait_until(lambda: page.evaluate(played) == [[True, 128, 96, None]] * 2)
     with page.expect_download() as download:
@@ -161,7 +158,7 @@ def test_of_several_one_is_cancelled_and_a_video_is_played(
     assert len(frames[0]) == 20 and np.array_equal(*map(np.stack, frames))
     # The list is the server's: it stays when the page is opened again, in the other language too.
     page.get_by_role("link", name="English").click()
-    page.wait_for_selector(".sr-row:has-text('large.png'):has-text('Cancelled')")
+    page.wait_for_selector(".row:has-text('large.png'):has-text('Cancelled')")
     assert page.evaluate("document.documentElement.lang") == "en"
 
 
@@ -172,7 +169,7 @@ def test_the_page_fits_and_follows_the_system(visit: Open, width: int, scheme: s
     style = page.evaluate("getComputedStyle(document.body).backgroundColor")
     light = sum(map(int, style[style.index("(") + 1 : -1].split(",")[:3])) > 380
     assert light == (scheme == "light")
-    consent = page.get_by_label("Keep my pictures on this server")
+    consent = page.get_by_label("Keep my images on this server")
     assert consent.is_visible() and not consent.is_checked()
     # By keyboard alone: from the top to the button that adds files, each stop in sight.
     reached = []
@@ -191,9 +188,9 @@ def test_consent_is_for_the_pictures_that_are_started_with_it(
     kept = len(list(server.kept.glob("*"))) if server.kept.exists() else 0
     for name, agreed in (("no.png", False), ("yes.png", True)):
         write_png(tmp_path / name, photograph(30, 30))
-        page.get_by_label("Keep my pictures on this server").set_checked(agreed)
-        page.set_input_files("#sr-file", tmp_path / name)
-        page.wait_for_selector(f".sr-row:has-text('{name}') [data-do=start]:visible")
+        page.get_by_label("Keep my images on this server").set_checked(agreed)
+        page.set_input_files("#files", tmp_path / name)
+        page.wait_for_selector(f".row:has-text('{name}') [data-do=start]:visible")
         press(page, "start", name)
         page.wait_for_selector(f"{DONE}:has-text('{name}')")
         kept += agreed

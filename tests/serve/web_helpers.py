@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sr_experiments.serve.jobs import Content, Kind
+from sr_experiments.serve.jobs import Media, MediaKind
 from sr_experiments.serve.limits import Limits
 
 
@@ -45,7 +45,7 @@ def write_clip(path: Path, codec: str = "libx264", seconds: float = 0.4) -> Path
     return path
 
 
-STILL = Content(Kind.PICTURE, 52, 40)
+STILL = Media(MediaKind.IMAGE, 52, 40)
 
 
 def wait_until(true: Callable[[], Any], seconds: float = 20) -> Any:
@@ -54,7 +54,7 @@ def wait_until(true: Callable[[], Any], seconds: float = 20) -> Any:
         if found := true():
             return found
         time.sleep(0.02)
-    raise AssertionError("it did not come to that in time")
+    raise AssertionError(f"not true within {seconds} s")
 
 
 class Server:
@@ -62,16 +62,16 @@ class Server:
 
     def __init__(self, folder: Path, **options: Any) -> None:
         uvicorn = pytest.importorskip("uvicorn")
-        pytest.importorskip("gradio")
+        pytest.importorskip("starlette")
         from sr_experiments.serve.app import application
-        from sr_experiments.serve.model_list import Catalogue
+        from sr_experiments.serve.model_list import ModelList
         from sr_experiments.serve.storage import Storage
 
         self.storage = Storage(folder / "work")
         self.kept = folder / "kept"
         options = {"limits": Limits(), "kept": self.kept} | options
-        guarded = application(self.storage, Catalogue(), **options)
-        config = uvicorn.Config(guarded, port=0, log_level="warning", access_log=False)
+        app = application(self.storage, ModelList(), **options)
+        config = uvicorn.Config(app, port=0, log_level="warning", access_log=False)
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
@@ -82,11 +82,11 @@ class Server:
     def visitor(self, **options: Any) -> Any:
         httpx = pytest.importorskip("httpx")
         client = httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options)
-        client.get("/words/en")  # gives the cookie
+        client.get("/en/")  # gives the cookie
         return client
 
     def folders(self) -> set[str]:
-        return {path.name for path in self.storage.root.iterdir() if path.is_dir()} - {"gradio"}
+        return {path.name for path in self.storage.root.iterdir() if path.is_dir()}
 
     def close(self) -> None:
         self.server.should_exit = True

@@ -59,7 +59,7 @@ def test_sixteen_bit_tiff_is_read_whole(tmp_path):
 def test_eight_bit_formats_say_what_they_lose(tmp_path, double):
     write_png16(tmp_path / "in.png", DEEP)
     notes = enlarge_file(tmp_path / "in.png", tmp_path / "out.jpg", double)
-    assert [n.split()[0] for n in notes] == ["JPEG", "JPEG"]
+    assert [str(note).split()[0] for note in notes] == ["JPEG", "JPEG"]
     with pytest.raises(UserError, match="PNG only"):
         enlarge_file(tmp_path / "in.png", tmp_path / "out.tif", double)
     assert not (tmp_path / "out.tif").exists()

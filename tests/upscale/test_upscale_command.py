@@ -35,7 +35,7 @@ def test_a_folder_is_what_scoring_sees_bit_by_bit(tmp_path, network, cli, resear
     )
     assert done.returncode == 1
     assert done.stderr == (
-        "error: in/broken.png: not a picture that Pillow can read; replace or remove it\n"
+        "error: in/broken.png: not an image that Pillow can read; replace or remove it\n"
     )
     assert "VDSR 3x4 (net.safetensors), x3, on" in done.stdout
     assert "3 of 4 pictures written" in done.stdout

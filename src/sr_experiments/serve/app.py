@@ -1,69 +1,88 @@
-"""The application: the page in each language, the addresses behind it, the guard before it."""
+"""The application: the page in every language, its static files, and the addresses behind it."""
 
-import os
 import warnings
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from sr_experiments.serve.job_store import Desk
-from sr_experiments.serve.limits import Limits
-from sr_experiments.serve.model_list import Catalogue
-from sr_experiments.serve.storage import PICTURES, VIDEOS, Storage
-from sr_experiments.serve.work import Enlarging
-from sr_experiments.serve.worker import Worker
-
-# Before Gradio is imported, which reads them then: it asks for its newest version otherwise.
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-os.environ["HF_HUB_OFFLINE"] = "1"
-
-import gradio as gr
-from fastapi import FastAPI
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.templating import Jinja2Templates
 
-from sr_experiments.serve.guard import Guard
-from sr_experiments.serve.languages import LANGUAGES, WORDS, Language, chosen
-from sr_experiments.serve.page import HEAD, page, theme
-from sr_experiments.serve.routes import Routes
+from sr_experiments.imaging.formats import VIDEO_SUFFIXES
+from sr_experiments.serve.guard import (
+    COOKIE,
+    SameOrigin,
+    SecurityHeaders,
+    VisitorBackend,
+    ask_for_password,
+)
+from sr_experiments.serve.job_store import JobStore
+from sr_experiments.serve.jobs import SCALES
+from sr_experiments.serve.limits import Limits
+from sr_experiments.serve.model_list import BICUBIC, ModelList
+from sr_experiments.serve.probe import IMAGES, listed
+from sr_experiments.serve.refusals import upload_empty, upload_too_large, upload_type
+from sr_experiments.serve.routes import HANDLERS, Routes
+from sr_experiments.serve.storage import Storage
+from sr_experiments.serve.translations import (
+    languages,
+    message_template,
+    page_text,
+    preferred_language,
+)
+from sr_experiments.serve.worker import Convert, Worker
 
-_STATIC = Path(__file__).parent / "static"
-_SERVED = ("page.css", "page.js", "rows.js", "view.js", "words.js")
-_LANGUAGE = "sr_language"
+_HERE = Path(__file__).parent
+_LANGUAGE_COOKIE = "sr_language"
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 def application(
     storage: Storage,
-    catalogue: Catalogue,
+    models: ModelList,
     limits: Limits,
     *,
     kept: Path | None = None,
     password: str | None = None,
     any_host: bool = False,
-    speed: Mapping[str, object] | None = None,
-) -> Guard:
-    """Everything, ready to be served.
+    measure_speed: bool = False,
+) -> Starlette:
+    """The whole server, to be run by uvicorn.
 
     Args:
         storage: the server's own folder; closed with the application.
-        catalogue: the networks to choose from.
+        models: the networks to choose from.
         limits: what visitors may ask.
-        kept: a folder for the pictures of those who agree, or None.
-        password: see :class:`~sr_experiments.serve.guard.Guard`.
-        any_host: likewise.
-        speed: how fast this machine is, for a line on the page.
+        kept: a folder for the images of those who consent, or None.
+        password: asked for by the browser, with any user name; None for no password.
+        any_host: the server is meant to be reached by other names than the machine's own.
+            Otherwise another name is a page elsewhere that resolves its name to this machine.
+        measure_speed: measure the machine's speed before the first job, for a line on the page.
     """
-    os.environ["GRADIO_TEMP_DIR"] = str(storage.root / "gradio")
-    # Of a header that is looked at; the worker, who decodes, makes it an error for itself.
+    # Images beyond the limit are refused by their size; Pillow would print a warning as well.
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-    desk = Desk(storage, limits)
-    worker = Worker(desk, Enlarging(catalogue, limits, kept))
+    store = JobStore(storage, limits)
+
+    def prepare() -> Convert:
+        from sr_experiments.serve.conversion import Conversion  # imports PyTorch
+
+        if measure_speed:
+            models.measure_speed()
+        return Conversion(models, limits, kept)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        worker = Worker(store, prepare)
         worker.start()
         try:
             yield
@@ -71,73 +90,92 @@ def application(
             worker.close()
             storage.close()
 
-    # No documentation: what is there is for the page's own script.
-    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.router.routes += [
-        Route("/", _door),
-        Route("/page/{name}", _static),
-        *(_words(language, limits) for language in LANGUAGES),
-        Route("/favicon.ico", _icon),
-        *Routes(desk, catalogue, may_keep=kept is not None).all(),
-    ]
-    for language in LANGUAGES:
-        blocks = page(language, catalogue, limits, may_keep=kept is not None, speed=speed)
-        app = gr.mount_gradio_app(
-            app,
-            blocks,
-            path=f"/{language}",
-            footer_links=[],
-            run_history=False,
-            ssr_mode=False,
-            pwa=False,
-            mcp_server=False,
-            enable_monitoring=False,
-            show_error=False,
-            max_file_size=1,
-            theme=theme(),
-            head=HEAD,
-        )
-    return Guard(app, password=password, any_host=any_host)
-
-
-async def _door(request: Request) -> Response:
-    """To the page in the visitor's language: as chosen, else as the browser says."""
-    asked = request.query_params.get("lang", "")
-    language = _known(asked) or _known(request.cookies.get(_LANGUAGE, ""))
-    answer = RedirectResponse(
-        f"/{language or chosen(request.headers.get('accept-language', ''))}/", status_code=303
+    page = Page(models, limits, may_keep=kept is not None)
+    return Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/", redirect_to_language),
+            *(Route(f"/{code}/", partial(page.show, language=code)) for code in languages()),
+            Mount("/static", StaticFiles(directory=_HERE / "static"), name="static"),
+            *Routes(store, models, may_keep=kept is not None).all(),
+        ],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(
+                TrustedHostMiddleware,
+                allowed_hosts=["*"] if any_host else LOOPBACK_NAMES,
+                www_redirect=False,
+            ),
+            Middleware(
+                AuthenticationMiddleware,
+                backend=VisitorBackend(password),
+                on_error=ask_for_password,
+            ),
+            Middleware(SameOrigin),
+        ],
+        exception_handlers=HANDLERS,
     )
-    if _known(asked):
-        answer.set_cookie(_LANGUAGE, asked, max_age=31_536_000, samesite="lax")
+
+
+async def redirect_to_language(request: Request) -> Response:
+    """Redirect to the page in the chosen language, by default the browser's."""
+    chosen = request.query_params.get("lang", "")
+    remembered = request.cookies.get(_LANGUAGE_COOKIE, "")
+    language = next((code for code in (chosen, remembered) if code in languages()), None)
+    if language is None:
+        language = preferred_language(request.headers.get("accept-language", ""))
+    answer = RedirectResponse(f"/{language}/", status_code=303)
+    if chosen in languages():
+        answer.set_cookie(_LANGUAGE_COOKIE, chosen, max_age=31_536_000, samesite="lax")
     return answer
 
 
-async def _static(request: Request) -> Response:
-    """The page's script and its style."""
-    name = request.path_params["name"]
-    if name not in _SERVED:
-        return Response(status_code=404)
-    return FileResponse(_STATIC / name, headers={"Cache-Control": "no-cache"})
+class Page:
+    """Renders ``templates/page.html``.
 
+    Args:
+        models: the networks to choose from.
+        limits: stated on the page, and checked by its script before an upload.
+        may_keep: ask visitors for their consent to keep their images.
+    """
 
-def _words(language: Language, limits: Limits) -> Route:
-    """What the script says, and what it refuses by itself before an upload."""
-    said = {key: texts[LANGUAGES.index(language)] for key, texts in WORDS.items()}
-    content = {
-        "words": said,
-        "megabytes": limits.megabytes,
-        "suffixes": sorted(PICTURES | VIDEOS),
-    }
+    def __init__(self, models: ModelList, limits: Limits, *, may_keep: bool) -> None:
+        self._models, self._limits, self._may_keep = models, limits, may_keep
+        self._templates = Jinja2Templates(directory=_HERE / "templates")
 
-    async def answer(request: Request) -> Response:
-        return JSONResponse(content)
+    async def show(self, request: Request, language: str) -> Response:
+        """The page, with the cookie that identifies the visitor from now on."""
+        content = self._content(language)
+        answer = self._templates.TemplateResponse(request, "page.html", content)
+        answer.set_cookie(COOKIE, request.user.identity, httponly=True, samesite="lax")
+        return answer
 
-    return Route(f"/words/{language}", answer)
-
-
-async def _icon(request: Request) -> Response:
-    return FileResponse(_STATIC / "icon.svg")
-
-
-def _known(word: str) -> Language | None:
-    return next((language for language in LANGUAGES if language == word), None)
+    def _content(self, language: str) -> dict[str, Any]:
+        limits = self._limits
+        images, videos = listed(IMAGES), listed(VIDEO_SUFFIXES)
+        # What the script checks itself, before anything is sent.
+        checked = (upload_empty(""), upload_too_large("", 0), upload_type("", "", ""))
+        return {
+            "language": language,
+            "languages": [(code, page_text("language", code)) for code in languages()],
+            "text": partial(page_text, language=language),
+            "models": self._models.names,
+            "default_model": self._models.default,
+            "bicubic": BICUBIC,
+            "scales": [f"{float(scale):g}" for scale in SCALES],
+            "default_scale": "2",
+            "may_keep": self._may_keep,
+            "limits": limits,
+            "images": images,
+            "videos": videos,
+            "accept": {"files": sorted(IMAGES | VIDEO_SUFFIXES), "reference": sorted(IMAGES)},
+            "setup": {
+                "language": language,
+                "texts": dict(languages()[language].page),
+                "messages": {e.code: message_template(e.message, language) for e in checked},
+                "megabytes": limits.megabytes,
+                "suffixes": sorted(IMAGES | VIDEO_SUFFIXES),
+                "images": images,
+                "videos": videos,
+            },
+        }

@@ -1,4 +1,4 @@
-"""Whose turn it is."""
+"""A queue that serves visitors in turn."""
 
 from collections import OrderedDict, deque
 from typing import Generic, TypeVar
@@ -6,35 +6,34 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Turns(Generic[T]):
-    """A queue in which visitors take turns.
+class FairQueue(Generic[T]):
+    """Round robin over the visitors, first in first out for each of them.
 
-    Each has a line of her own, first come, first served; the lines are served one item each, round
-    and round. Who brings fifty files delays another's single one by one file, not by fifty.
+    Fifty files of one visitor delay the single file of another by one file, not by fifty.
     """
 
     def __init__(self) -> None:
         self._lines: OrderedDict[str, deque[T]] = OrderedDict()
-        self._last = ""
+        self._last_served = ""
 
     def put(self, visitor: str, item: T) -> None:
-        """To the end of the visitor's line; a new line is served last."""
+        """Append an item to the visitor's line; a new line is served last."""
         self._lines.setdefault(visitor, deque()).append(item)
 
     def take(self) -> T | None:
-        """The next item, or None; its line goes to the end."""
+        """Remove and return the next item; None if there is none."""
         if not self._lines:
             return None
-        self._pass_on()
+        self._move_last_served_back()
         visitor, line = self._lines.popitem(last=False)
         item = line.popleft()
-        self._last = visitor
+        self._last_served = visitor
         if line:
             self._lines[visitor] = line
         return item
 
-    def drop(self, visitor: str, item: T) -> bool:
-        """Take an item out; False if it does not wait."""
+    def remove(self, visitor: str, item: T) -> bool:
+        """Remove a waiting item; False if it is not in the queue."""
         line = self._lines.get(visitor)
         if line is None or item not in line:
             return False
@@ -44,13 +43,13 @@ class Turns(Generic[T]):
         return True
 
     def order(self) -> list[T]:
-        """All items as they would be taken."""
-        self._pass_on()
+        """All items in the order in which they will be taken."""
+        self._move_last_served_back()
         lines = [list(line) for line in self._lines.values()]
         longest = max(map(len, lines), default=0)
         return [line[turn] for turn in range(longest) for line in lines if turn < len(line)]
 
-    def _pass_on(self) -> None:
-        """Who came again while her own file was at work stands behind those who came then."""
-        if next(iter(self._lines), None) == self._last:
-            self._lines.move_to_end(self._last)
+    def _move_last_served_back(self) -> None:
+        """A visitor who came back while her own file was processed goes behind those who waited."""
+        if next(iter(self._lines), None) == self._last_served:
+            self._lines.move_to_end(self._last_served)

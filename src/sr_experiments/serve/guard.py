@@ -1,4 +1,7 @@
-"""What stands before every request: who may come in, and to what."""
+"""Who may use the server: password, visitor, requests of other sites, security headers.
+
+Host names are checked by Starlette's own ``TrustedHostMiddleware``.
+"""
 
 import asyncio
 import base64
@@ -6,126 +9,126 @@ import binascii
 import hmac
 import re
 import secrets
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
+from starlette.authentication import (
+    AuthCredentials,
+    AuthenticationBackend,
+    AuthenticationError,
+    SimpleUser,
+)
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "sr_visitor"
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
-#: What is served: the page's own addresses, and of Gradio's what its front needs. Its uploads, its
-#: files, its queue and its documentation are not used here, and closed.
-_OPEN = re.compile(
-    r"/|/(api|files|page|words)/.+"
-    r"|/(en|ko)/?"
-    r"|/(en|ko)/(config|theme\.css|robots\.txt|manifest\.json|favicon\.ico)"
-    r"|/(en|ko)/(assets|static|svelte)/[\w./@+-]+"
-    r"|/favicon\.ico"
-)
-#: The browser itself refuses what would leave the machine. Gradio's front evaluates the functions
-#: by which its settings are told to the page's script.
+#: The browser itself blocks whatever is not a file of this server.
 POLICY = "; ".join(
     (
-        "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "media-src 'self' blob:",
-        "font-src 'self' data:",
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "media-src 'self'",
         "connect-src 'self'",
-        "object-src 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
         "frame-ancestors 'none'",
     )
 )
 _HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
-class Guard:
-    """Middleware: host, password, origin, open addresses, the visitor's cookie, headers.
+class VisitorBackend(AuthenticationBackend):
+    """Identifies a browser by a random cookie, after checking the password if there is one.
+
+    Starlette has no Basic authentication. Its ``SessionMiddleware`` signs contents that a client
+    could change; an unguessable identifier needs no signature, nor the package that makes it.
 
     Args:
-        app: what is guarded.
-        password: which the browser asks for, with any user name; None for no question.
-        any_host: the server is meant to be reached by other names than the machine's own. If not,
-            another name in a request is a page elsewhere that points its name at this machine.
+        password: the browser asks for it, with any user name; None to let everybody in.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, password: str | None = None, any_host: bool = False
-    ) -> None:
-        self.app, self.any_host = app, any_host
+    def __init__(self, password: str | None) -> None:
         self._password = None if password is None else password.encode()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request pass, or answer it."""
-        if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
-            return
-        if scope["type"] != "http":  # no websocket is served
-            await send({"type": "websocket.close", "code": 1008})
-            return
-        headers = Headers(scope=scope)
-        visitor, new = _visitor(headers)
-        scope["visitor"] = visitor
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, SimpleUser]:
+        """The visitor of a request; a new one without a valid cookie.
 
-        async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                out = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    out[name] = value
-                if new:
-                    out.append("Set-Cookie", f"{COOKIE}={visitor}; Path=/; HttpOnly; SameSite=Lax")
-            await send(message)
-
-        refused = await self._refused(scope, headers)
-        await (refused or self.app)(scope, receive, answer)
-
-    async def _refused(self, scope: Scope, headers: Headers) -> Response | None:
-        host = headers.get("host", "")
-        if not self.any_host and re.sub(r":\d*$", "", host).lower() not in LOOPBACK:
-            return PlainTextResponse("This server answers to this machine alone.", 403)
-        if self._password is not None and not _knows(headers, self._password):
-            await asyncio.sleep(0.5)  # guessing takes time
-            asks = {"WWW-Authenticate": 'Basic realm="sr_experiments", charset="UTF-8"'}
-            return PlainTextResponse("A password is needed.", 401, headers=asks)
-        if scope["method"] not in ("GET", "HEAD") and not _from_here(headers, host):
-            return PlainTextResponse("Asked by a page of another site.", 403)
-        if not _OPEN.fullmatch(scope["path"]) or ".." in scope["path"]:
-            return PlainTextResponse("Nothing here.", 404)
-        return None
+        Raises:
+            AuthenticationError: the password is missing or wrong.
+        """
+        if self._password is not None and not _knows(conn.headers, self._password):
+            await asyncio.sleep(0.5)  # slows down guessing
+            raise AuthenticationError("A password is needed.")
+        visitor = conn.cookies.get(COOKIE, "")
+        if not re.fullmatch(r"[0-9a-f]{32}", visitor):
+            visitor = secrets.token_hex(16)
+        return AuthCredentials(), SimpleUser(visitor)
 
 
-def _visitor(headers: Headers) -> tuple[str, bool]:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        found = None
-    if found is not None and re.fullmatch(r"[0-9a-f]{32}", found.value):
-        return found.value, False
-    return secrets.token_hex(16), True
+def ask_for_password(conn: HTTPConnection, error: AuthenticationError) -> Response:
+    """The answer to a request without the password."""
+    scheme = {"WWW-Authenticate": 'Basic realm="sr_experiments", charset="UTF-8"'}
+    return PlainTextResponse(str(error), 401, headers=scheme)
 
 
 def _knows(headers: Headers, password: bytes) -> bool:
-    kind, _, given = headers.get("authorization", "").partition(" ")
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
     try:
-        _, _, word = base64.b64decode(given, validate=True).partition(b":")
+        _, _, given = base64.b64decode(credentials, validate=True).partition(b":")
     except (binascii.Error, ValueError):
         return False
-    return kind.lower() == "basic" and hmac.compare_digest(word, password)
+    return scheme.lower() == "basic" and hmac.compare_digest(given, password)
 
 
-def _from_here(headers: Headers, host: str) -> bool:
+class SecurityHeaders:
+    """Adds the headers by which a browser protects the page; Starlette has no such middleware."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
+                # Revalidate, so that a new version's script is never mixed with an old page.
+                headers.setdefault("Cache-Control", "no-cache")
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+class SameOrigin:
+    """Refuses requests that change something and come from a page of another site.
+
+    Starlette's ``CORSMiddleware`` only tells browsers who may read an answer; it refuses nothing.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer 403."""
+        changes = scope["type"] == "http" and scope["method"] not in ("GET", "HEAD")
+        if changes and not _same_origin(Headers(scope=scope)):
+            answer = PlainTextResponse("Sent by a page of another site.", 403)
+            await answer(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def _same_origin(headers: Headers) -> bool:
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == host
+    return origin is None or urlsplit(origin).netloc == headers.get("host", "")

@@ -1,4 +1,4 @@
-"""Where all jobs are: who has which, what waits, what is due to be deleted."""
+"""All jobs: who owns which, what waits, what has to be deleted."""
 
 import threading
 import time
@@ -7,24 +7,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sr_experiments.serve.fair_queue import Turns
-from sr_experiments.serve.jobs import Content, Job, Settings, State
+from sr_experiments.serve.fair_queue import FairQueue
+from sr_experiments.serve.jobs import Job, JobSettings, JobState, Media
 from sr_experiments.serve.limits import Limits
-from sr_experiments.serve.refusals import Cancelled, Refusal, meaning
+from sr_experiments.serve.refusals import (
+    JobCancelledError,
+    VisitorError,
+    file_expired,
+    for_visitor,
+)
 from sr_experiments.serve.storage import Storage
 
-_IDLE = (State.READY, State.DONE, State.CANCELLED, State.FAILED)
-#: Seconds after which a visitor whose page asks no more makes room for others, if need be.
+_IDLE = (JobState.READY, JobState.DONE, JobState.CANCELLED, JobState.FAILED)
+#: Seconds without a request after which a visitor's files may be deleted to make room.
 AWAY = 600.0
 
 
-class Desk:
+class JobStore:
     """Every change of a job's state goes through here, under one lock.
 
     Args:
-        storage: where the files are.
-        limits: what is allowed.
-        clock: seconds, by which files are deleted.
+        storage: the folder of the files.
+        limits: what visitors may ask.
+        clock: returns seconds; files are deleted by it.
     """
 
     def __init__(
@@ -32,176 +37,192 @@ class Desk:
     ) -> None:
         self.storage, self.limits, self._clock = storage, limits, clock
         self._jobs: dict[str, Job] = {}
-        self._coming: Counter[str] = Counter()
-        self._seen: dict[str, float] = {}
-        self._turns: Turns[Job] = Turns()
+        self._reserved: Counter[str] = Counter()
+        self._last_seen: dict[str, float] = {}
+        self._queue: FairQueue[Job] = FairQueue()
         self._changed = threading.Condition()
         self._at_work: Job | None = None
-        self.closed = False
+        self._closed = False
 
     @contextmanager
-    def place(self, visitor: str, name: str) -> Iterator[None]:
-        """Hold a place for an upload that is coming, so that many at once are counted too.
+    def reserve(self, visitor: str, name: str) -> Iterator[None]:
+        """Reserve a place for an upload that has begun, so that concurrent ones are counted too.
 
         Raises:
-            Refusal: there are too many files, the visitor's or all.
+            VisitorError: the visitor has too many files, or the server has.
         """
         with self._changed:
-            yours = sum(job.visitor == visitor for job in self._jobs.values())
-            if yours + self._coming[visitor] >= self.limits.per_visitor:
-                raise Refusal("r_yours", name=name, most=self.limits.per_visitor)
-            full = len(self._jobs) + self._coming.total() >= self.limits.in_all
-            left = self._left() if full else None
-            if full and left is None:
-                raise Refusal("r_all", name=name)
-            self._coming[visitor] += 1
-        if left is not None:
-            self.remove(left)
+            own = sum(job.visitor == visitor for job in self._jobs.values())
+            if own + self._reserved[visitor] >= self.limits.per_visitor:
+                raise VisitorError(
+                    "visitor-file-limit",
+                    "{name}: you have {limit} files on the server, which is the limit. Remove "
+                    "some first.",
+                    name=name,
+                    limit=self.limits.per_visitor,
+                )
+            full = len(self._jobs) + self._reserved.total() >= self.limits.in_all
+            abandoned = self._abandoned() if full else None
+            if full and abandoned is None:
+                raise VisitorError(
+                    "server-full",
+                    "{name}: the server cannot hold more files. Try again in a few minutes.",
+                    name=name,
+                )
+            self._reserved[visitor] += 1
+        if abandoned is not None:
+            self.remove(abandoned)
         try:
             yield
         finally:
             with self._changed:
-                self._coming[visitor] -= 1
-                self._coming += Counter()  # drops who has none
+                self._reserved[visitor] -= 1
+                self._reserved += Counter()  # drops zeros
 
-    def add(self, visitor: str, name: str, folder: Path, source: Path, content: Content) -> Job:
-        """An upload is here, and was looked at."""
-        job = Job(folder.name, visitor, name, folder, source, content, self._clock())
+    def add(self, visitor: str, name: str, folder: Path, source: Path, media: Media) -> Job:
+        """Add an upload that is complete and was checked."""
+        job = Job(folder.name, visitor, name, folder, source, media, self._clock())
         with self._changed:
             self._jobs[job.id] = job
         return job
 
-    def jobs(self, visitor: str) -> list[Job]:
-        """The visitor's, in the order of their uploads."""
+    def jobs_of(self, visitor: str) -> list[Job]:
+        """The visitor's jobs in the order of their uploads."""
         with self._changed:
-            self._seen[visitor] = self._clock()
+            self._last_seen[visitor] = self._clock()
             return [job for job in self._jobs.values() if job.visitor == visitor]
 
-    def job(self, visitor: str, name: str) -> Job:
-        """One of the visitor's.
+    def job(self, visitor: str, job_id: str) -> Job:
+        """One of the visitor's jobs.
 
         Raises:
-            Refusal: it is not there, or not hers.
+            VisitorError: there is no such job, or it is another visitor's.
         """
         with self._changed:
-            job = self._jobs.get(name)
+            job = self._jobs.get(job_id)
         if job is None or job.visitor != visitor:
-            raise Refusal("r_gone", minutes=f"{self.limits.keep_minutes:g}")
+            raise file_expired(self.limits.keep_minutes)
         return job
 
-    def ahead(self) -> dict[str, int]:
-        """How many come before each job that waits."""
+    def queue_positions(self) -> dict[str, int]:
+        """Job id -> number of jobs ahead of it, for each job that waits."""
         with self._changed:
             busy = self._at_work is not None
-            return {job.id: place + busy for place, job in enumerate(self._turns.order())}
+            return {job.id: place + busy for place, job in enumerate(self._queue.order())}
 
-    def start(self, job: Job, settings: Settings) -> None:
-        """Put a job into its visitor's line; one that is there or at work stays as it is."""
+    def start(self, job: Job, settings: JobSettings) -> None:
+        """Queue a job; one that is queued or at work stays as it is."""
         with self._changed:
-            if job.state in (State.WAITING, State.WORKING) or job.measuring:
+            if job.state in (JobState.WAITING, JobState.WORKING) or job.measuring:
                 return
-            _clear(job)
-            job.settings, job.state = settings, State.WAITING
-            self._turns.put(job.visitor, job)
+            _reset(job)
+            job.settings, job.state = settings, JobState.WAITING
+            self._queue.put(job.visitor, job)
             self._changed.notify_all()
 
     def cancel(self, job: Job) -> None:
-        """Take a job out of the line, or stop the work at it."""
+        """Take a job out of the queue, or interrupt the work on it."""
         with self._changed:
-            if job.state is State.WAITING:
-                self._turns.drop(job.visitor, job)
-                job.state = State.CANCELLED
-            elif job.state is State.WORKING:
+            if job.state is JobState.WAITING:
+                self._queue.remove(job.visitor, job)
+                job.state = JobState.CANCELLED
+            elif job.state is JobState.WORKING:
                 job.stop.set()
 
     def remove(self, job: Job) -> None:
-        """Forget a job and delete its files, at once or as soon as the worker has let go."""
+        """Forget a job and delete its files, now or as soon as the worker has released them."""
         with self._changed:
             job.stop.set()
-            self._turns.drop(job.visitor, job)
+            self._queue.remove(job.visitor, job)
             self._jobs.pop(job.id, None)
             if job is not self._at_work:
                 self.storage.drop(job.folder)
 
-    def compare_with(self, job: Job, truth: Path, name: str) -> None:
-        """The visitor gave the ground truth: it is measured now, or when the job is done."""
+    def set_reference(self, job: Job, reference: Path, name: str) -> None:
+        """Take the original of a job; it is measured now, or when the job is done.
+
+        Raises:
+            VisitorError: the job is at work, or was removed.
+        """
         with self._changed:
             if job.id not in self._jobs:
-                raise Refusal("r_gone", minutes=f"{self.limits.keep_minutes:g}")
+                raise file_expired(self.limits.keep_minutes)
             if job is self._at_work or job.measuring:
-                raise Refusal("r_busy", name=job.name)
-            job.truth = truth.replace(job.folder / f"truth{truth.suffix}")
-            job.truth_name, job.truth_failure, job.measured = name, None, None
-            if job.state is State.DONE:
+                raise VisitorError(
+                    "job-busy", "{name}: it is being processed. Cancel it first.", name=job.name
+                )
+            job.reference = reference.replace(job.folder / f"reference{reference.suffix}")
+            job.reference_name, job.reference_failure, job.scores = name, None, None
+            if job.state is JobState.DONE:
                 job.measuring = True
-                self._turns.put(job.visitor, job)
+                self._queue.put(job.visitor, job)
                 self._changed.notify_all()
 
-    def sweep(self) -> None:
-        """Delete what is older than it may be, whatever its state."""
+    def delete_expired(self) -> None:
+        """Remove the jobs whose time is over, in whatever state they are."""
         oldest = self._clock() - 60 * self.limits.keep_minutes
         with self._changed:
-            due = [job for job in self._jobs.values() if job.uploaded < oldest]
-            self._seen = {who: seen for who, seen in self._seen.items() if seen >= oldest}
-        for job in due:
+            expired = [job for job in self._jobs.values() if job.uploaded < oldest]
+            self._last_seen = {v: seen for v, seen in self._last_seen.items() if seen >= oldest}
+        for job in expired:
             self.remove(job)
 
     def take(self, timeout: float | None = None) -> Job | None:
-        """The job whose turn it is, now being worked on; None if there is none in time."""
+        """The next job, marked as being worked on; None if none comes in ``timeout`` seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: self.closed or bool(self._turns.order()), timeout)
-            job = None if self.closed else self._turns.take()
+            self._changed.wait_for(lambda: self._closed or bool(self._queue.order()), timeout)
+            job = None if self._closed else self._queue.take()
             if job is not None:
                 self._at_work = job
                 job.began = time.monotonic()
                 if not job.measuring:
-                    job.state, job.share = State.WORKING, 0.0
+                    job.state, job.share = JobState.WORKING, 0.0
             return job
 
     def finish(self, job: Job, error: BaseException | None = None) -> None:
-        """The worker has let go of a job."""
+        """Record how the work on a job ended."""
         with self._changed:
             self._at_work = None
             job.stop.clear()
             if job.measuring:
                 job.measuring = False
                 if error is not None:
-                    job.truth_failure = meaning(error, job.truth_name)
+                    job.reference_failure = for_visitor(error, job.reference_name)
             else:
                 job.took = time.monotonic() - job.began
                 if error is None:
-                    job.state, job.share = State.DONE, 1.0
+                    job.state, job.share = JobState.DONE, 1.0
                 else:
-                    _clear(job)
-                    cancelled = isinstance(error, Cancelled)
-                    job.state = State.CANCELLED if cancelled else State.FAILED
-                    job.failure = None if cancelled else meaning(error, job.name)
+                    _reset(job)
+                    cancelled = isinstance(error, JobCancelledError)
+                    job.state = JobState.CANCELLED if cancelled else JobState.FAILED
+                    job.failure = None if cancelled else for_visitor(error, job.name)
             if job.id not in self._jobs:
                 self.storage.drop(job.folder)
 
-    def _left(self) -> Job | None:
-        """The oldest job that nothing happens to, of a visitor whose page is closed."""
-        gone = self._clock() - AWAY
+    def _abandoned(self) -> Job | None:
+        """The oldest idle job of a visitor whose page is closed."""
+        away = self._clock() - AWAY
         for job in self._jobs.values():
             idle = job.state in _IDLE and not job.measuring and job is not self._at_work
-            if idle and self._seen.get(job.visitor, job.uploaded) < gone:
+            if idle and self._last_seen.get(job.visitor, job.uploaded) < away:
                 return job
         return None
 
     def close(self) -> None:
-        """Stop what is at work, and take no more."""
+        """Interrupt the job at work and give out no more."""
         with self._changed:
-            self.closed = True
+            self._closed = True
             if self._at_work is not None:
                 self._at_work.stop.set()
             self._changed.notify_all()
 
 
-def _clear(job: Job) -> None:
-    """Back to the upload: no result, nothing half-written."""
+def _reset(job: Job) -> None:
+    """Back to the state after the upload: no result and no partial files."""
     for path in job.folder.iterdir() if job.folder.is_dir() else ():
-        if path not in (job.source, job.truth):
+        if path not in (job.source, job.reference):
             path.unlink(missing_ok=True)
-    job.result = job.failure = job.measured = job.truth_failure = None
-    job.notes, job.share, job.part = [], 0.0, False
+    job.result = job.failure = job.scores = job.reference_failure = None
+    job.notes, job.share, job.cropped = [], 0.0, False
     job.stop.clear()

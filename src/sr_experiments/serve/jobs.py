@@ -1,4 +1,4 @@
-"""One file of a visitor's, from its upload to its result."""
+"""One file of a visitor, from its upload to its result."""
 
 import re
 import threading
@@ -9,17 +9,18 @@ from enum import Enum
 from fractions import Fraction
 from pathlib import Path
 
-from sr_experiments.serve.refusals import Cancelled, Refusal
+from sr_experiments.core.errors import Message
+from sr_experiments.serve.refusals import JobCancelledError, VisitorError
 
 SCALES = (Fraction(3, 2), Fraction(2), Fraction(3), Fraction(4))
-#: Characters of a file's name that are shown.
-NAME = 80
+#: Characters of a file name that are shown.
+NAME_LENGTH = 80
 
 
-class State(Enum):
+class JobState(Enum):
     """Where a job is."""
 
-    READY = "ready"  # uploaded, and not yet asked for
+    READY = "ready"  # uploaded, not yet started
     WAITING = "waiting"
     WORKING = "working"
     DONE = "done"
@@ -27,24 +28,24 @@ class State(Enum):
     FAILED = "failed"
 
 
-class Kind(Enum):
-    """What a file is."""
+class MediaKind(Enum):
+    """What a file holds."""
 
-    PICTURE = "picture"
+    IMAGE = "image"
     ANIMATION = "animation"
     VIDEO = "video"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What is asked for.
+class JobSettings:
+    """What the visitor chose.
 
     Attributes:
-        model: a name of the catalogue.
+        model: a name of the :class:`~sr_experiments.serve.model_list.ModelList`.
         scale: one of :data:`SCALES`.
         denoise: strength in [0, 1].
-        sharpen: likewise.
-        keep: the visitor agrees that the picture is kept to train on.
+        sharpen: strength in [0, 1].
+        keep: the visitor consents to the image being kept for training.
     """
 
     model: str
@@ -55,18 +56,18 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Content:
-    """What an uploaded file holds, as its header tells.
+class Media:
+    """What an uploaded file holds, according to its header.
 
     Attributes:
-        kind: a still picture, an animation or a video.
-        width: of a frame, as it is stored.
-        height: likewise.
-        frames: how many, or are expected.
+        kind: a still image, an animation or a video.
+        width: of a frame as it is stored, in pixels.
+        height: of a frame as it is stored, in pixels.
+        frames: their number, estimated for a video.
         seconds: of a video, 0 if unknown.
     """
 
-    kind: Kind
+    kind: MediaKind
     width: int
     height: int
     frames: int = 1
@@ -74,13 +75,13 @@ class Content:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """PSNR in dB and SSIM against the ground truth.
+class ReferenceScores:
+    """PSNR in dB and SSIM against the original.
 
     Attributes:
-        protocol: the scoring rule's name.
-        bicubic: of bicubic.
-        network: of the result.
+        protocol: name of the scoring rule.
+        bicubic: scores of bicubic.
+        network: scores of the result.
     """
 
     protocol: str
@@ -90,22 +91,27 @@ class Measured:
 
 @dataclass(eq=False)
 class Job:
-    """A file and what is done with it. Only the desk changes its state.
+    """A file and what is done with it. Only the job store changes its state.
 
     Attributes:
         id: random; also the name of its folder.
-        visitor: whose it is.
+        visitor: its owner.
         name: as the visitor knows it, shortened; never used as a path.
-        folder: all its files, and nothing else.
+        folder: holds all its files and nothing else.
         source: the upload.
-        content: what is in it.
-        uploaded: seconds of the clock.
-        share: of the work, in [0, 1].
-        notes: what could not be taken over.
+        media: what the upload holds.
+        uploaded: time of the upload, in seconds of the store's clock.
+        share: of the work that is done, in [0, 1].
+        began: monotonic time at which the work began.
+        took: seconds of the whole work.
+        notes: what could not be carried over.
         failure: why it failed.
-        truth: the ground truth, if the visitor gave one.
-        truth_failure: why it could not be compared.
-        part: the comparison shows only a part.
+        reference: the original, if the visitor added one.
+        reference_failure: why the result could not be compared with it.
+        measuring: the job is in the queue, or at work, only to be measured.
+        cropped: the comparison shows only the centre.
+        kept: a copy was kept for training.
+        stop: set to cancel the work.
     """
 
     id: str
@@ -113,42 +119,47 @@ class Job:
     name: str
     folder: Path
     source: Path
-    content: Content
+    media: Media
     uploaded: float = field(default_factory=time.time)
-    state: State = State.READY
-    settings: Settings | None = None
+    state: JobState = JobState.READY
+    settings: JobSettings | None = None
     share: float = 0.0
     began: float = 0.0
     took: float = 0.0
-    notes: list[str] = field(default_factory=list)
-    failure: Refusal | None = None
+    notes: list[Message] = field(default_factory=list)
+    failure: VisitorError | None = None
     result: Path | None = None
-    truth: Path | None = None
-    truth_name: str = ""
-    truth_failure: Refusal | None = None
-    measured: Measured | None = None
+    reference: Path | None = None
+    reference_name: str = ""
+    reference_failure: VisitorError | None = None
+    scores: ReferenceScores | None = None
     measuring: bool = False
-    part: bool = False
+    cropped: bool = False
     kept: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def left(self, now: float) -> float | None:
-        """Seconds until it is done, or None while nobody can tell."""
+    def seconds_left(self, now: float) -> float | None:
+        """Estimated seconds until it is done; None while there is no estimate."""
         spent = now - self.began
-        if self.state is not State.WORKING or self.share < 0.02 or spent < 1:
+        if self.state is not JobState.WORKING or self.share < 0.02 or spent < 1:
             return None
         return spent / self.share * (1 - self.share)
 
     def check(self, minutes: float) -> None:
-        """Raise if the job was cancelled, or takes longer than it may."""
+        """Raise if the job was cancelled or has taken longer than ``minutes``."""
         if self.stop.is_set():
-            raise Cancelled
+            raise JobCancelledError
         if time.monotonic() - self.began > 60 * minutes:
-            raise Refusal("r_time", name=self.name, minutes=f"{minutes:g}")
+            raise VisitorError(
+                "job-timeout",
+                "{name}: processing took longer than the limit of {minutes} minutes.",
+                name=self.name,
+                minutes=f"{minutes:g}",
+            )
 
     @property
-    def download(self) -> str:
-        """What the result is called at the visitor's."""
+    def download_name(self) -> str:
+        """File name of the result on the visitor's disk."""
         assert self.result is not None and self.settings is not None
         stem = re.sub(r"\.[^.]*$", "", self.name) or "result"
         return f"{stem}-x{float(self.settings.scale):g}{self.result.suffix}"
@@ -157,13 +168,13 @@ class Job:
 def shown_name(name: str) -> str:
     """A client's file name as it may be shown: its last part, in one short line.
 
-    Controls and characters that change the direction of writing are left out.
+    Control characters and those that change the direction of writing are removed.
     """
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
     plain = "".join(c for c in last if unicodedata.category(c)[0] != "C")
     plain = " ".join(plain.split()).strip(". ") or "file"
-    if len(plain) <= NAME:
+    if len(plain) <= NAME_LENGTH:
         return plain
     stem, dot, suffix = plain.rpartition(".")
     ending = dot + suffix if stem and len(suffix) <= 5 else ""
-    return plain[: NAME - len(ending) - 1] + "\u2026" + ending
+    return plain[: NAME_LENGTH - len(ending) - 1] + "\u2026" + ending

@@ -10,15 +10,15 @@ class Limits:
     """Bounds that keep the server alive.
 
     Attributes:
-        megabytes: of one uploaded file.
-        megapixels: of a picture, of all frames of an animation, or of one frame of a video.
-        result_megapixels: likewise, of the result.
+        megabytes: of an uploaded file.
+        megapixels: of an image, of all frames of an animation, or of one frame of a video.
+        result_megapixels: the same, of the result.
         seconds: of a video.
-        per_visitor: files that one visitor may have here.
-        in_all: files that all visitors may have here.
-        job_minutes: that one file may be worked on.
+        per_visitor: files that one visitor may have on the server.
+        in_all: files that all visitors together may have.
+        job_minutes: that one file may be processed.
         keep_minutes: after which a file and its result are deleted.
-        idle_seconds: that an upload may stand still.
+        idle_seconds: that an upload may stall.
     """
 
     megabytes: int = 200
@@ -33,7 +33,7 @@ class Limits:
 
     @property
     def bytes(self) -> int:
-        """Of one uploaded file."""
+        """Of an uploaded file."""
         return self.megabytes * MEGA
 
     @property

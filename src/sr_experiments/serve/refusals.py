@@ -1,75 +1,122 @@
-"""Why something is refused, in words a visitor understands, in her language."""
+"""What a visitor is told when something cannot be done: errors without paths of the server."""
 
 import errno
-import re
+from pathlib import Path
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.serve.languages import Language, say
-
-#: What the command line's messages speak of -> the key of the page's own sentence. The messages
-#: name files of the server and options that a visitor does not have.
-_MEANINGS = (
-    (r"No space left on device|Disk quota exceeded", "r_disk"),
-    (r"cut short", "r_cut"),
-    (r"the file is empty", "r_empty"),
-    (r"damaged picture|not a picture that Pillow", "r_picture"),
-    (
-        r"not a video that can be read|there is no video|none of its frames|frames have no size",
-        "r_video",
-    ),
-    (r"too small to be scored", "r_small"),
-)
-_MORE_THAN_IT_CAN = re.compile(r"this network enlarges by (\d+)")
+from sr_experiments.serve.translations import ENGLISH, languages
 
 
-class Refusal(UserError):  # noqa: N818 - it is one word of the page's
-    """Something that is not done.
+class VisitorError(UserError):
+    """An error of the page; its fields are fit to be shown to a visitor."""
+
+
+class JobCancelledError(Exception):
+    """Raised inside a conversion whose visitor has cancelled it."""
+
+
+def upload_too_large(name: str, megabytes: object) -> VisitorError:
+    """The error of an upload beyond the limit of bytes."""
+    return VisitorError(
+        "upload-too-large",
+        "{name}: the file is larger than the limit of {megabytes} MB.",
+        name=name,
+        megabytes=megabytes,
+    )
+
+
+def upload_empty(name: str) -> VisitorError:
+    """The error of an upload without content."""
+    return VisitorError("upload-empty", "{name}: the file is empty.", name=name)
+
+
+def upload_type(name: str, images: str, videos: str) -> VisitorError:
+    """The error of a file name with a suffix that is not supported."""
+    return VisitorError(
+        "upload-type",
+        "{name}: this file type is not supported. Add an image ({images}) or a video ({videos}).",
+        name=name,
+        images=images,
+        videos=videos,
+    )
+
+
+def too_many_pixels(name: str, megapixels: int) -> VisitorError:
+    """The error of an upload beyond the limit of pixels."""
+    return VisitorError(
+        "upload-too-many-pixels",
+        "{name}: larger than the limit of {limit} megapixels.",
+        name=name,
+        limit=megapixels,
+    )
+
+
+def video_too_long(name: str, seconds: int) -> VisitorError:
+    """The error of a video beyond the limit of seconds."""
+    return VisitorError(
+        "upload-video-too-long",
+        "{name}: the video is longer than the limit of {limit} seconds.",
+        name=name,
+        limit=seconds,
+    )
+
+
+def needs_still_image(name: str) -> VisitorError:
+    """The error of an original that is, or is meant for, a video or an animation."""
+    return VisitorError(
+        "reference-needs-still-image",
+        "{name}: an original can be compared with a single image only, not with a video or an "
+        "animation.",
+        name=name,
+    )
+
+
+def out_of_memory(name: str) -> VisitorError:
+    """The error of a job that needs more memory than there is."""
+    return VisitorError(
+        "server-out-of-memory",
+        "{name}: the server has not enough memory for this. Choose a smaller scale or a smaller "
+        "file.",
+        name=name,
+    )
+
+
+def file_expired(keep_minutes: float) -> VisitorError:
+    """The error of a job or file that is not there, or belongs to another visitor."""
+    return VisitorError(
+        "file-expired",
+        "This file is no longer here. Files are deleted {minutes} minutes after the upload.",
+        minutes=f"{keep_minutes:g}",
+    )
+
+
+def for_visitor(error: BaseException, name: str) -> VisitorError:
+    """The error that a visitor is shown for an exception.
+
+    Errors of the commands name files of the server. They are shown if the language files have a
+    wording for their code, with ``name`` in place of paths; any other is a ``server-error``.
 
     Args:
-        key: of :data:`sr_experiments.serve.languages.WORDS`.
-        values: that fill its text in.
+        error: raised while a file was uploaded, converted or measured.
+        name: the visitor's name of that file.
     """
-
-    def __init__(self, key: str, **values: object) -> None:
-        super().__init__(say(key, "en", **values))
-        self.key, self.values = key, values
-
-    def say(self, language: Language) -> str:
-        """The sentence in a language."""
-        return say(self.key, language, **self.values)
-
-
-class Cancelled(Exception):  # noqa: N818 - no error, the visitor wants it
-    """Raised from a progress callback, to leave the work where it is."""
-
-
-def meaning(error: BaseException, name: str) -> Refusal:
-    """The refusal that an exception means.
-
-    Args:
-        error: of the command line's code, or of the system.
-        name: by which the visitor knows the file.
-    """
-    if isinstance(error, Refusal):
+    if isinstance(error, VisitorError):
         return error
     cause = error.__cause__ if isinstance(error, UserError) else error
     if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Refusal("r_disk", name=name)
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return Refusal("r_memory", name=name)
-    if not isinstance(error, UserError):
-        return Refusal("r_defect", name=name)
-    message = str(error)
-    for pattern, key in _MEANINGS:
-        if re.search(pattern, message):
-            return Refusal(key, name=name)
-    if found := _MORE_THAN_IT_CAN.search(message):
-        return Refusal("r_factor", name=name, most=found[1])
-    return Refusal("r_other", name=name, reason=_cleaned(message))
-
-
-def _cleaned(message: str) -> str:
-    """A message without paths of the server and without advice on options."""
-    message = re.sub(r"(?<![\w.])(/[^\s:;,]+)+:?\s*", "", message)
-    clauses = [c for c in re.split(r";\s*|,\s*(?=--)", message) if "--" not in c]
-    return " ".join("; ".join(clauses).split())[:200] or "no reason was given"
+        return VisitorError(
+            "server-disk-full", "{name}: the server's disk is full. Try again later.", name=name
+        )
+    if isinstance(error, MemoryError):
+        return out_of_memory(name)
+    if isinstance(error, UserError) and error.code in languages()[ENGLISH].messages:
+        fields = {
+            key: name if isinstance(value, Path) else value
+            for key, value in error.message.fields.items()
+        }
+        return VisitorError(error.code, error.message.template, **{"name": name} | fields)
+    return VisitorError(
+        "server-error",
+        "{name}: something went wrong on the server; its log has the details.",
+        name=name,
+    )

@@ -1,4 +1,4 @@
-"""The one thread that works: networks share the cores, so two at once would gain nothing."""
+"""The thread that converts, and the one that deletes expired files."""
 
 import ctypes
 import logging
@@ -6,66 +6,71 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from sr_experiments.serve.job_store import Desk
+from sr_experiments.serve.job_store import JobStore
 from sr_experiments.serve.jobs import Job
-from sr_experiments.serve.refusals import Cancelled, Refusal, meaning
+from sr_experiments.serve.refusals import JobCancelledError, VisitorError, for_visitor
 
-SWEEP_EVERY = 15.0
+#: Seconds between two deletions of expired files.
+DELETE_EVERY = 15.0
 _log = logging.getLogger(__name__)
+Convert = Callable[[Job], None]
 
 
 class Worker:
-    """Takes jobs from a desk, one after the other, and sweeps it.
+    """Takes jobs from a store one after the other: a network uses all cores by itself.
 
     Args:
-        desk: where the jobs are.
-        work: does a job; raises :class:`Cancelled` when it was cancelled.
+        store: holds the jobs.
+        prepare: returns the function that does a job and raises :class:`JobCancelledError` when it
+            was cancelled. Called in the worker's thread: loading PyTorch takes seconds, during
+            which the page is served already.
     """
 
-    def __init__(self, desk: Desk, work: Callable[[Job], None]) -> None:
-        self._desk, self._work = desk, work
+    def __init__(self, store: JobStore, prepare: Callable[[], Convert]) -> None:
+        self._store, self._prepare = store, prepare
         self._closed = threading.Event()
         self._threads = [
-            threading.Thread(target=self._run, name="sr-worker", daemon=True),
-            # By itself: a long job must not keep others' files past their time.
-            threading.Thread(target=self._sweep, name="sr-sweeper", daemon=True),
+            threading.Thread(target=self._work, name="sr-worker", daemon=True),
+            # In its own thread: a long job must not keep files past their time.
+            threading.Thread(target=self._delete, name="sr-deleter", daemon=True),
         ]
 
     def start(self) -> None:
-        """Begin."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def close(self) -> None:
-        """End, after the job in hand has noticed that it is cancelled."""
+        """Stop the threads, after the job at work has noticed that it is cancelled."""
         self._closed.set()
-        self._desk.close()
+        self._store.close()
         for thread in self._threads:
             thread.join(timeout=10)
 
-    def _run(self) -> None:
+    def _work(self) -> None:
+        convert = self._prepare()
         while not self._closed.is_set():
-            job = self._desk.take(timeout=1.0)
+            job = self._store.take(timeout=1.0)
             if job is None:
                 continue
             error: BaseException | None = None
             try:
-                self._work(job)
-            except (Cancelled, Refusal) as caught:
+                convert(job)
+            except (JobCancelledError, VisitorError) as caught:
                 error = caught
-            except Exception as caught:  # one bad file must not end the server
+            except Exception as caught:  # one bad file must not stop the server
                 error = caught
-                if meaning(caught, job.name).key in ("r_defect", "r_other"):
+                if for_visitor(caught, job.name).code == "server-error":
                     _log.exception("job %s failed", job.id)
-            self._desk.finish(job, error)
-            _give_back()
+            self._store.finish(job, error)
+            _return_free_memory()
 
-    def _sweep(self) -> None:
-        while not self._closed.wait(SWEEP_EVERY):
-            self._desk.sweep()
+    def _delete(self) -> None:
+        while not self._closed.wait(DELETE_EVERY):
+            self._store.delete_expired()
 
 
-def _give_back() -> None:
-    """Hand free memory back to the system, which glibc keeps otherwise: about 300 MB a picture."""
+def _return_free_memory() -> None:
+    """Return free memory to the system; glibc would keep about 300 MB after each large image."""
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").malloc_trim(0)

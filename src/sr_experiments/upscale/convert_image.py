@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sr_experiments.core.errors import Message
 from sr_experiments.imaging.colour import LUMA_OFFSET, LUMA_WEIGHTS, luma
 from sr_experiments.imaging.resize import imresize
 from sr_experiments.upscale.image_file import Frame, Picture, read_picture, write_picture
@@ -19,7 +20,7 @@ def enlarge_file(
     *,
     max_pixels: int | None = None,
     progress: Progress = lambda pixels: None,
-) -> list[str]:
+) -> list[Message]:
     """Read a picture, enlarge it and write it.
 
     Returns:

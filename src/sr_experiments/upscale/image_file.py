@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, ImageSequence, PngImagePlugin, UnidentifiedImageError
 
-from sr_experiments.core.errors import UserError
+from sr_experiments.core.errors import Message, UserError
 from sr_experiments.core.files import atomic_write
 from sr_experiments.upscale.png16 import is_deep, read_deep, write_png16
 
@@ -59,7 +59,7 @@ class Picture:
 
     frames: list[Frame]
     metadata: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Message] = field(default_factory=list)
 
 
 def measure(path: Path) -> tuple[int, bool]:
@@ -96,23 +96,42 @@ def read_picture(path: Path, max_pixels: int | None = None) -> Picture:
             with Image.open(path) as picture:
                 count = picture.width * picture.height * _frames(picture)
                 if count > limit:
-                    raise UserError(_too_large(path, limit, f"{count} pixels in its frames"))
+                    raise _too_large(path, limit, f"{count:,} pixels in its frames")
                 return _read(path, picture)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        raise UserError("image-missing", "{path}: no such file", path=path) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UserError(_too_large(path, limit, str(error).split(",")[0])) from None
+        raise _too_large(path, limit, error) from None
     except UnidentifiedImageError:
-        what = "not a picture that Pillow can read" if path.stat().st_size else "the file is empty"
-        raise UserError(f"{path}: {what}; replace or remove it") from None
+        if path.stat().st_size == 0:
+            raise UserError(
+                "image-empty", "{path}: the file is empty; replace or remove it", path=path
+            ) from None
+        raise UserError(
+            "image-unknown-format",
+            "{path}: not an image that Pillow can read; replace or remove it",
+            path=path,
+        ) from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: damaged picture ({error}); replace or remove it") from None
+        raise UserError(
+            "image-damaged",
+            "{path}: damaged image ({reason}); replace or remove it",
+            path=path,
+            reason=error,
+        ) from None
     finally:
         Image.MAX_IMAGE_PIXELS = before
 
 
-def _too_large(path: Path, limit: int, found: str) -> str:
-    return f"{path}: {found}, {limit} are allowed; --max-pixels raises that if you trust the file"
+def _too_large(path: Path, limit: int, found: object) -> UserError:
+    return UserError(
+        "image-too-large",
+        "{path}: {found}, at most {limit:,} are read; --max-pixels raises that if you trust the "
+        "file",
+        path=path,
+        found=found,
+        limit=limit,
+    )
 
 
 def _frames(picture: Image.Image) -> int:
@@ -121,9 +140,9 @@ def _frames(picture: Image.Image) -> int:
 
 
 def _read(path: Path, picture: Image.Image) -> Picture:
-    notes: list[str] = []
+    notes: list[Message] = []
     if picture.format == "TIFF" and getattr(picture, "n_frames", 1) > 1:
-        notes.append("only the first of its pages")
+        notes.append(Message("note-pages-dropped", "only the first of its pages"))
     if _frames(picture) > 1:
         loop = {"loop": picture.info["loop"]} if "loop" in picture.info else {}
         frames = []
@@ -147,7 +166,13 @@ def _read(path: Path, picture: Image.Image) -> Picture:
     if upright.mode in ("CMYK", "LAB") and "icc_profile" in metadata:
         # The profile is that of the inks, and means nothing for RGB.
         del metadata["icc_profile"]
-        notes.append(f"the profile of its {upright.mode} colours is left out")
+        notes.append(
+            Message(
+                "note-colour-profile-dropped",
+                "the profile of its {mode} colours is left out",
+                {"mode": upright.mode},
+            )
+        )
     return Picture([_planes(upright)], metadata, notes)
 
 
@@ -212,7 +237,7 @@ def _descriptive(tags: Image.Exif) -> Image.Exif:
     return kept
 
 
-def write_picture(path: Path, picture: Picture) -> list[str]:
+def write_picture(path: Path, picture: Picture) -> list[Message]:
     """Write a picture in the format that the suffix names, whole or not at all.
 
     Returns:
@@ -245,9 +270,15 @@ def write_picture(path: Path, picture: Picture) -> list[str]:
         if not grey or frames[0].alpha is not None:
             raise UserError(f"{path}: 16-bit colour is written as PNG only; name a .png file")
     elif deep:
-        notes.append(f"{kind} has 8 bits a channel, the picture had 16")
+        notes.append(
+            Message(
+                "note-image-depth-reduced",
+                "{format} has 8 bits a channel, the image had 16",
+                {"format": kind},
+            )
+        )
     if kind == "JPEG" and frames[0].alpha is not None:
-        notes.append("JPEG has no alpha, the picture is laid on white")
+        notes.append(Message("note-alpha-dropped", "JPEG has no alpha, the image is laid on white"))
     images = [_image(frame, kind) for frame in frames]
     if len(images) > 1:
         given |= {"save_all": True, "append_images": images[1:]}

@@ -20,12 +20,8 @@ from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.models.foreign_weights import load_foreign
 from sr_experiments.models.network import Network, prepare
 from sr_experiments.models.weights import load_weights
+from sr_experiments.upscale.shipped import DEFAULT, SHIPPED, shipped
 
-#: Networks that ship with the package, each with a card beside it: ``NAME.safetensors`` for any
-#: factor, or ``NAME_x2.safetensors`` and so on, one for each.
-SHIPPED = Path(__file__).parent / "networks"
-#: The network that is meant if none is named; without it, the first that ships.
-DEFAULT = "vdsr"
 ARCHITECTURES = ("edsr", "espcn", "fsrcnn", "rcan", "srcnn", "srresnet", "vdsr")
 
 
@@ -40,12 +36,6 @@ class Found:
 
     network: Network
     words: str
-
-
-def shipped(folder: Path | None = None) -> list[str]:
-    """Names of the networks that ship with the package."""
-    files = (folder or SHIPPED).glob("*.safetensors")
-    return sorted({re.sub(r"_x\d+$", "", path.stem) for path in files})
 
 
 def _shipped_file(model: str, scale: Fraction) -> Path:

@@ -100,8 +100,11 @@ class Upscaler:
         self.factor = math.ceil(self.scale) if network.any_scale else network.scale
         if self.factor < self.scale:
             raise UserError(
-                f"--scale {_text(self.scale)}: this network enlarges by {network.scale}; ask for "
-                "no more, or name a network of a larger scale"
+                "scale-above-network",
+                "--scale {scale}: this network enlarges by {most}; ask for no more, or name a "
+                "network of a larger scale",
+                scale=_text(self.scale),
+                most=network.scale,
             )
         network = prepare(network, self.device).for_scale(self.factor)
         self.network = network

@@ -91,8 +91,8 @@ def test_killed_half_way(tmp_path, short_parts):
     assert folder.name.startswith(".out.mp4.") and not target.exists()
     upscaler, done = Counting(), []
     notes = enlarge_video(source, target, upscaler, options, progress=done.append, resumable=True)
-    (frames,) = (int(n.split()[3]) for n in notes)
-    assert notes == [f"went on after {frames} frames of an earlier run"]
+    (frames,) = (note.fields["frames"] for note in notes)
+    assert [note.code for note in notes] == ["note-resumed"]
     assert frames in (20, 40) and upscaler.count == 63 - frames
     assert sum(done) == 63 * 96 * 64
     enlarge_video(source, whole, Counting(), options, resumable=True)
@@ -129,7 +129,7 @@ def test_interrupted_twice(tmp_path, short_parts, suffix, options):
         with pytest.raises(KeyboardInterrupt):
             enlarge_video(source, target, Counting(stop), options, resumable=True)
     notes = enlarge_video(source, target, last := Counting(), options, resumable=True)
-    assert notes[-1] == "went on after 40 frames of an earlier run"
+    assert str(notes[-1]) == "went on after 40 frames of an earlier run"
     assert enlarge_video(source, whole, every := Counting(), options) == notes[:-1]
     assert last.count == every.count - 40
     made, expected = frames_of(target), frames_of(whole)

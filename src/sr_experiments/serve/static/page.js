@@ -1,13 +1,13 @@
-// The list of files: uploads, buttons, progress. The server says what is so; this shows it.
+// The list of files: uploads, buttons, progress. The server holds the state; this shows it.
 import { renderJob, renderUpload, stateText } from "./rows.js";
 import { close, open, shown } from "./view.js";
-import { begin, limits, say, set } from "./words.js";
+import { message, say, set, setup } from "./texts.js";
 
 const rows = new Map(); // id -> {element, job}
 const uploads = new Map(); // id of our own -> {name, size, percent, error, request}
-let language = "en";
+const { language } = setup;
 let lost = false;
-let truthOf = null;
+let referenceOf = null;
 let number = 0;
 const waiting = [];
 let sending = 0;
@@ -41,11 +41,10 @@ function add(files) {
 function refusal(file) {
   const name = file.name.slice(-80);
   const suffix = "." + name.split(".").pop().toLowerCase();
-  const { suffixes, megabytes } = limits();
-  if (!suffixes) return null;
-  if (!suffixes.includes(suffix)) return say("r_suffix", { name });
-  if (file.size > 1e6 * megabytes) return say("r_bytes", { name, megabytes });
-  return file.size ? null : say("r_empty", { name });
+  const { suffixes, megabytes } = setup;
+  if (!suffixes.includes(suffix)) return message("upload-type", { ...setup, name });
+  if (file.size > 1e6 * megabytes) return message("upload-too-large", { name, megabytes });
+  return file.size ? null : message("upload-empty", { name });
 }
 
 function next() {
@@ -61,7 +60,7 @@ function post(path, file, progress, end) {
   const name = encodeURIComponent(file.name);
   request.open("POST", `/api/${path}?name=${name}&lang=${language}`);
   request.upload.onprogress = (event) => progress(event.loaded / Math.max(1, event.total));
-  const fail = () => end(say("lost"));
+  const fail = () => end(say("no_connection"));
   request.onerror = fail;
   request.onload = () => {
     let content = {};
@@ -70,7 +69,7 @@ function post(path, file, progress, end) {
     } catch {
       return fail();
     }
-    end(request.status < 300 ? null : content.error || say("lost"), content);
+    end(request.status < 300 ? null : content.error || say("no_connection"), content);
   };
   request.onabort = () => end(null, null);
   request.send(file);
@@ -99,14 +98,14 @@ function send(id, file) {
   });
 }
 
-function sendTruth(id, file) {
+function sendReference(id, file) {
   const { job } = rows.get(id) || {};
   if (!job) return;
-  post(`jobs/${id}/truth`, file, () => {}, (error, view) => {
+  post(`jobs/${id}/reference`, file, () => {}, (error, view) => {
     if (view && !error) keep(view);
     const row = rows.get(id);
     if (row && error) {
-      row.said = error;
+      row.error = error;
       announce(error);
     }
     render();
@@ -120,22 +119,23 @@ function keep(job) {
   const row = rows.get(job.id);
   if (row) {
     if (row.job.state !== job.state) {
-      row.said = null;
+      row.error = null;
       announce(`${job.name}: ${stateText(job)}`);
       if (job.state !== "done" && shown() === job.id) close();
     }
     row.job = job;
-  } else rows.set(job.id, { job, said: null });
+  } else rows.set(job.id, { job, error: null });
 }
 
 function announce(text) {
-  const region = at("sr-said");
-  if (region) region.textContent = text;
+  at("announcement").textContent = text;
 }
 
 async function refresh() {
   try {
-    const { jobs } = await ask("jobs");
+    const { jobs, speed } = await ask("jobs");
+    at("speed").hidden = !speed;
+    set(at("speed"), speed || "");
     const there = new Set(jobs.map((job) => job.id));
     for (const id of [...rows.keys()]) if (!there.has(id)) forget(id);
     jobs.forEach(keep);
@@ -170,8 +170,7 @@ async function loop() {
 }
 
 function render() {
-  const list = at("sr-rows");
-  if (!list) return;
+  const list = at("rows");
   for (const row of rows.values()) renderJob(row);
   for (const upload of uploads.values()) renderUpload(upload);
   const wanted = [...rows.values(), ...uploads.values()].map((row) => row.element);
@@ -179,21 +178,20 @@ function render() {
   wanted.forEach((element, place) => {
     if (list.children[place] !== element) list.insertBefore(element, list.children[place] || null);
   });
-  at("sr-none").hidden = wanted.length > 0;
+  at("no-files").hidden = wanted.length > 0;
   const states = [...rows.values()].map(({ job }) => job.state);
   const able = (name, yes) => {
-    const button = document.querySelector(`.sr-bar [data-do="${name}"]`);
-    if (button) button.disabled = !yes;
+    document.querySelector(`.bar [data-do="${name}"]`).disabled = !yes;
   };
   able("start_all", states.some((state) => state === "ready" || state === "cancelled"));
   able("cancel_all", states.some((state) => state === "waiting" || state === "working") || sending);
   able("remove_all", wanted.length);
-  const said = at("sr-lost");
-  said.hidden = !lost;
-  set(said, lost ? say("lost") : "");
+  const warning = at("no-connection");
+  warning.hidden = !lost;
+  set(warning, lost ? say("no_connection") : "");
 }
 
-// ---- what a person does
+// ---- actions of the visitor
 
 async function act(id, what, options) {
   try {
@@ -202,7 +200,7 @@ async function act(id, what, options) {
     else forget(id);
   } catch (error) {
     const row = rows.get(id);
-    if (row) row.said = error.message;
+    if (row) row.error = error.message;
     announce(error.message);
   }
   render();
@@ -213,7 +211,7 @@ const start = (id) =>
   act(id, "/start", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(window.srSettings || {}),
+    body: JSON.stringify(chosen()),
   });
 const cancel = (id) => act(id, "/cancel", { method: "POST" });
 const remove = (id) => act(id, "", { method: "DELETE" });
@@ -225,15 +223,15 @@ function drop(id) {
   render();
 }
 
-const deeds = {
-  add: () => at("sr-file").click(),
+const actions = {
+  add: () => at("files").click(),
   start,
   cancel: (id) => (uploads.has(id) ? drop(id) : cancel(id)),
   remove: (id) => (uploads.has(id) ? drop(id) : remove(id)),
   compare: (id) => open(rows.get(id).job),
-  truth: (id) => {
-    truthOf = id;
-    at("sr-truth").click();
+  reference: (id) => {
+    referenceOf = id;
+    at("reference").click();
   },
   start_all: () => {
     for (const { job } of rows.values()) {
@@ -254,19 +252,19 @@ const deeds = {
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-do]");
-  if (button && !button.disabled) deeds[button.dataset.do]?.(button.dataset.id);
+  if (button && !button.disabled) actions[button.dataset.do]?.(button.dataset.id);
 });
 document.addEventListener("change", (event) => {
   const { id, files } = event.target;
-  if (id === "sr-file") add([...files]);
-  else if (id === "sr-truth" && files.length) sendTruth(truthOf, files[0]);
+  if (id === "files") add([...files]);
+  else if (id === "reference" && files.length) sendReference(referenceOf, files[0]);
   else return;
   event.target.value = ""; // the same file again is a change again
 });
 // Files are taken wherever they are dropped: a near miss must not replace the page by the file.
 const carries = (event) => event.dataTransfer?.types.includes("Files");
 let over = 0;
-const mark = (yes) => at("sr-dropzone")?.classList.toggle("sr-over", yes);
+const mark = (yes) => at("dropzone").classList.toggle("over", yes);
 document.addEventListener("dragenter", (event) => carries(event) && mark(++over > 0));
 document.addEventListener("dragleave", (event) => carries(event) && mark(--over > 0));
 document.addEventListener("dragover", (event) => carries(event) && event.preventDefault());
@@ -279,18 +277,21 @@ document.addEventListener("drop", (event) => {
 });
 document.addEventListener("visibilitychange", () => document.hidden || soon());
 
-// Gradio builds the page some moments after this script is read.
-async function wait() {
-  const heading = document.querySelector("[data-lang]");
-  if (!heading || !at("sr-rows")) return setTimeout(wait, 50);
-  language = heading.dataset.lang;
-  document.documentElement.lang = language;
-  try {
-    await begin(language);
-  } catch {
-    return setTimeout(wait, 2000);
-  }
-  document.documentElement.dataset.srReady = "yes";
-  loop();
+const settings = at("settings");
+function chosen() {
+  const form = new FormData(settings);
+  return {
+    model: form.get("model"),
+    scale: form.get("scale"),
+    denoise: Number(form.get("denoise")),
+    sharpen: Number(form.get("sharpen")),
+    keep: form.has("keep"),
+  };
 }
-wait();
+settings.addEventListener("submit", (event) => event.preventDefault());
+settings.addEventListener("input", ({ target }) => {
+  if (target.type === "range") set(target.parentElement.querySelector("output"), target.value);
+});
+
+document.documentElement.dataset.ready = "yes";
+loop();

@@ -1,5 +1,5 @@
-// One row of the list: a file as it is uploaded, and what the server says of it afterwards.
-import { make, say, set, time } from "./words.js";
+// One row of the list: a file while it is uploaded, and then its job.
+import { make, say, set, time } from "./texts.js";
 
 export function stateText(job) {
   const percent = Math.floor(100 * job.share);
@@ -7,7 +7,7 @@ export function stateText(job) {
     case "waiting":
       return say("waiting", { ahead: job.ahead });
     case "working": {
-      const left = job.left === null ? "" : ", " + say("left", { time: time(job.left) });
+      const left = job.seconds_left === null ? "" : ", " + say("time_left", { time: time(job.seconds_left) });
       return say("working", { percent }) + left;
     }
     case "done":
@@ -19,26 +19,26 @@ export function stateText(job) {
 
 function skeleton(id) {
   const button = (key, extra = "") =>
-    make("button", { type: "button", class: `sr-button ${extra}`, "data-do": key, "data-id": id });
+    make("button", { type: "button", class: `button ${extra}`, "data-do": key, "data-id": id });
   const element = make(
     "li",
-    { class: "sr-row", "data-id": id },
-    make("div", { class: "sr-thumb", "aria-hidden": "true" }),
+    { class: "row", "data-id": id },
+    make("div", { class: "thumb", "aria-hidden": "true" }),
     make(
       "div",
-      { class: "sr-what" },
-      make("div", { class: "sr-name" }),
-      make("div", { class: "sr-state" }),
+      { class: "what" },
+      make("div", { class: "name" }),
+      make("div", { class: "state" }),
       make("progress", { max: "100", value: "0" }),
-      make("div", { class: "sr-more" }),
+      make("div", { class: "more" }),
     ),
     make(
       "div",
-      { class: "sr-buttons" },
-      button("start", "sr-main"),
-      button("compare", "sr-main"),
-      make("a", { class: "sr-button", "data-is": "download" }),
-      button("truth"),
+      { class: "buttons" },
+      button("start", "main"),
+      button("compare", "main"),
+      make("a", { class: "button", "data-is": "download" }),
+      button("reference"),
       button("cancel"),
       button("remove"),
     ),
@@ -52,7 +52,7 @@ function show(element, name, visible, text, label) {
     const had = document.activeElement === found;
     found.hidden = !visible;
     // Who works by keyboard is not thrown back to the top when a button goes.
-    if (had && !visible) element.querySelector(".sr-buttons > :not([hidden])")?.focus();
+    if (had && !visible) element.querySelector(".buttons > :not([hidden])")?.focus();
   }
   set(found, text);
   if (found.getAttribute("aria-label") !== label) found.setAttribute("aria-label", label);
@@ -60,7 +60,7 @@ function show(element, name, visible, text, label) {
 }
 
 function thumb(element, job) {
-  const box = element.querySelector(".sr-thumb");
+  const box = element.querySelector(".thumb");
   if (box.childNodes.length) return;
   if (job.kind === "video") box.append(make("span", {}, job.name.split(".").pop().toUpperCase()));
   else box.append(make("img", { src: `/files/${job.id}/source`, alt: "", loading: "lazy" }));
@@ -72,22 +72,22 @@ export function renderJob(row) {
   const element = row.element;
   element.dataset.state = job.state;
   thumb(element, job);
-  set(element.querySelector(".sr-name"), job.name);
+  set(element.querySelector(".name"), job.name);
   const bar = element.querySelector("progress");
   bar.hidden = job.state !== "working";
   bar.value = 100 * job.share;
   bar.setAttribute("aria-label", job.name);
   const size = `${job.width}\u00d7${job.height}`;
-  const asked = job.model ? `, ${job.model} \u00d7${job.scale}` : "";
-  set(element.querySelector(".sr-state"), `${stateText(job)} \u00b7 ${size}${asked}`);
-  const lines = [job.failure, row.said, job.truth_failure, ...job.notes];
-  if (job.measuring) lines.push(say("scoring"));
-  if (job.measured) lines.push(say("scores", job.measured));
-  set(element.querySelector(".sr-more"), lines.filter(Boolean).join("\n"));
+  const choice = job.model ? `, ${job.model} \u00d7${job.scale}` : "";
+  set(element.querySelector(".state"), `${stateText(job)} \u00b7 ${size}${choice}`);
+  const lines = [job.failure, row.error, job.reference_failure, ...job.notes];
+  if (job.measuring) lines.push(say("measuring"));
+  if (job.scores) lines.push(say("scores", job.scores));
+  set(element.querySelector(".more"), lines.filter(Boolean).join("\n"));
   const idle = !["waiting", "working"].includes(job.state) && !job.measuring;
   const name = job.name;
   show(element, "start", idle, say(job.state === "ready" ? "start" : "again"), `${say("start")}: ${name}`)
-    .classList.toggle("sr-main", job.state === "ready");
+    .classList.toggle("main", job.state === "ready");
   const done = job.state === "done";
   show(element, "compare", done, say("compare"), `${say("compare")}: ${name}`);
   const link = show(element, "download", done, say("download"), `${say("download")}: ${name}`);
@@ -95,8 +95,8 @@ export function renderJob(row) {
     link.href = `/files/${job.id}/result?${job.run}`;
     link.download = job.download;
   } else link.removeAttribute("href");
-  const measurable = idle && job.kind === "picture";
-  show(element, "truth", measurable, say("truth"), `${say("truth")}: ${name}`).title = say("truth_hint");
+  const measurable = idle && job.kind === "image";
+  show(element, "reference", measurable, say("reference"), `${say("reference")}: ${name}`).title = say("reference_hint");
   show(element, "cancel", !idle && !job.measuring, say("cancel"), `${say("cancel")}: ${name}`);
   show(element, "remove", true, say("remove"), `${say("remove")}: ${name}`);
 }
@@ -105,16 +105,16 @@ export function renderUpload(upload) {
   upload.element ||= skeleton(upload.id);
   const element = upload.element;
   element.dataset.state = upload.error ? "failed" : "uploading";
-  set(element.querySelector(".sr-name"), upload.name.slice(0, 80));
+  set(element.querySelector(".name"), upload.name.slice(0, 80));
   const percent = upload.percent;
   const state = percent >= 100 ? say("checking") : say("uploading", { percent });
-  set(element.querySelector(".sr-state"), upload.error ? say("failed") : state);
-  set(element.querySelector(".sr-more"), upload.error || "");
+  set(element.querySelector(".state"), upload.error ? say("failed") : state);
+  set(element.querySelector(".more"), upload.error || "");
   const bar = element.querySelector("progress");
   bar.hidden = Boolean(upload.error);
   bar.value = percent;
   bar.setAttribute("aria-label", upload.name);
-  for (const name of ["start", "compare", "download", "truth"]) show(element, name, false, "", "");
+  for (const name of ["start", "compare", "download", "reference"]) show(element, name, false, "", "");
   show(element, "cancel", !upload.error, say("cancel"), `${say("cancel")}: ${upload.name}`);
   show(element, "remove", Boolean(upload.error), say("remove"), `${say("remove")}: ${upload.name}`);
 }

@@ -1,9 +1,9 @@
-// Two results beside each other: a slider over a picture, a magnifier, two videos in step.
-import { make, say } from "./words.js";
+// Two results beside each other: a slider over an image, a magnifier, two videos in step.
+import { make, say } from "./texts.js";
 
 let current = null;
 let stop = () => {};
-const view = () => document.getElementById("sr-view");
+const view = () => document.getElementById("view");
 
 export const shown = () => current;
 
@@ -21,7 +21,7 @@ export function open(job) {
   current = job.id;
   const section = view();
   const url = (which) => `/files/${job.id}/${which}?${job.run}`;
-  const shut = make("button", { type: "button", class: "sr-button" }, say("close"));
+  const shut = make("button", { type: "button", class: "button" }, say("close"));
   const back = document.activeElement;
   shut.onclick = () => {
     close();
@@ -29,37 +29,37 @@ export function open(job) {
   };
   const title = say("comparison", { name: job.name });
   section.setAttribute("aria-label", title);
-  section.append(make("div", { class: "sr-bar" }, make("h2", {}, title), shut));
-  (job.kind === "video" ? videos : pictures)(section, job, url);
+  section.append(make("div", { class: "bar" }, make("h2", {}, title), shut));
+  (job.kind === "video" ? videos : images)(section, job, url);
   section.hidden = false;
   section.focus({ preventScroll: true });
   section.scrollIntoView({ block: "nearest" });
 }
 
-const caption = (side, text) => make("span", { class: `sr-side sr-${side}` }, text);
+const caption = (side, text) => make("span", { class: `side ${side}` }, text);
 
-function pictures(section, job, url) {
+function images(section, job, url) {
   const before = make("img", { src: url("before"), alt: `${job.name}, ${say("before")}` });
   const after = make("img", { src: url("after"), alt: `${job.name}, ${say("after")}` });
   const range = make("input", {
     type: "range", min: "0", max: "100", step: "0.5", value: "50", "aria-label": say("slider"),
   });
-  before.className = "sr-top";
-  const picture = make(
-    "div", { class: "sr-picture" }, after, before, make("div", { class: "sr-line" }),
+  before.className = "top";
+  const comparison = make(
+    "div", { class: "comparison" }, after, before, make("div", { class: "line" }),
     caption("before", say("before")), caption("after", say("after")),
   );
-  const place = () => picture.style.setProperty("--at", `${range.value}%`);
+  const place = () => comparison.style.setProperty("--at", `${range.value}%`);
   range.oninput = place;
   place();
-  const box = make("label", { class: "sr-check" }, make("input", { type: "checkbox" }));
+  const box = make("label", { class: "check" }, make("input", { type: "checkbox" }));
   box.append(say("magnifier"));
   const toggle = box.firstChild;
-  section.append(picture, range, make("div", { class: "sr-tools" }, box));
-  if (job.part) section.append(make("p", { class: "sr-hint" }, say("part")));
+  section.append(comparison, range, make("div", { class: "tools" }, box));
+  if (job.cropped) section.append(make("p", { class: "hint" }, say("cropped")));
 
-  // A pointer on the picture moves the slider, or the magnifier while that is on.
-  const lenses = magnifier(picture, url);
+  // A pointer on the comparison moves the slider, or the magnifier while that is on.
+  const lenses = magnifier(comparison, url);
   let held = false;
   const point = (event) => {
     const box = after.getBoundingClientRect();
@@ -71,26 +71,26 @@ function pictures(section, job, url) {
       place();
     }
   };
-  picture.onpointerdown = (event) => {
+  comparison.onpointerdown = (event) => {
     held = true;
-    picture.setPointerCapture(event.pointerId);
+    comparison.setPointerCapture(event.pointerId);
     point(event);
   };
-  picture.onpointermove = point;
-  picture.onpointerup = picture.onpointercancel = () => (held = false);
-  picture.ondragstart = () => false;
+  comparison.onpointermove = point;
+  comparison.onpointerup = comparison.onpointercancel = () => (held = false);
+  comparison.ondragstart = () => false;
   toggle.onchange = () => {
-    picture.classList.toggle("sr-magnified", toggle.checked);
+    comparison.classList.toggle("magnified", toggle.checked);
     if (toggle.checked) {
       section.append(lenses.element);
       lenses.move(0.5, 0.5);
-      picture.tabIndex = 0;
+      comparison.tabIndex = 0;
     } else {
       lenses.element.remove();
-      picture.removeAttribute("tabindex");
+      comparison.removeAttribute("tabindex");
     }
   };
-  picture.onkeydown = (event) => {
+  comparison.onkeydown = (event) => {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (!toggle.checked || !(event.key in step)) return;
     event.preventDefault();
@@ -100,19 +100,19 @@ function pictures(section, job, url) {
 
 const ZOOM = 4;
 
-function magnifier(picture, url) {
+function magnifier(comparison, url) {
   const lens = (which) => {
-    const box = make("div", { class: "sr-lens" }, make("img", { src: url(which), alt: "" }));
+    const box = make("div", { class: "lens" }, make("img", { src: url(which), alt: "" }));
     const figure = make("figure", {}, box, make("figcaption", {}, say(which)));
     return { box, figure };
   };
   const both = [lens("before"), lens("after")];
   const element = make(
-    "div", { class: "sr-lenses" }, ...both.map(({ figure }) => figure),
-    make("p", { class: "sr-hint" }, say("magnifier_hint")),
+    "div", { class: "lenses" }, ...both.map(({ figure }) => figure),
+    make("p", { class: "hint" }, say("magnifier_hint")),
   );
-  const spot = make("div", { class: "sr-spot" });
-  picture.append(spot);
+  const spot = make("div", { class: "spot" });
+  comparison.append(spot);
   let [x, y] = [0.5, 0.5];
   const clip = (value) => Math.min(1, Math.max(0, value));
   const draw = () => {
@@ -157,18 +157,18 @@ function videos(section, job, url) {
     return { video, figure: make("figure", {}, video, make("figcaption", {}, say(which))) };
   });
   const [before, after] = sides.map(({ video }) => video);
-  const play = make("button", { type: "button", class: "sr-button sr-main" }, say("play"));
+  const play = make("button", { type: "button", class: "button main" }, say("play"));
   const range = make("input", {
     type: "range", min: "0", max: "1", step: "0.001", value: "0", "aria-label": say("position"),
   });
-  const hint = make("p", { class: "sr-hint" }, say("first_seconds", { n: 10 }));
+  const hint = make("p", { class: "hint" }, say("first_seconds", { n: 10 }));
   const broken = () => {
-    hint.textContent = say("no_play");
+    hint.textContent = say("cannot_play");
     play.disabled = true;
   };
   section.append(
-    make("div", { class: "sr-videos" }, ...sides.map(({ figure }) => figure)),
-    make("div", { class: "sr-play" }, play, range), hint,
+    make("div", { class: "videos" }, ...sides.map(({ figure }) => figure)),
+    make("div", { class: "play" }, play, range), hint,
   );
   const both = [before, after];
   both.forEach((video) => (video.onerror = () => current === job.id && broken()));

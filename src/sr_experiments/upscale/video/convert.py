@@ -16,7 +16,7 @@ from numpy import uint8
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr_experiments.core.errors import UserError
+from sr_experiments.core.errors import Message, UserError
 from sr_experiments.core.files import atomic_write
 from sr_experiments.upscale.threads import Behind, ahead
 from sr_experiments.upscale.upscaler import Progress, Upscaler
@@ -117,7 +117,7 @@ def enlarge_video(
     max_pixels: int | None = None,
     progress: Progress = lambda pixels: None,
     resumable: bool = False,
-) -> list[str]:
+) -> list[Message]:
     """Read a video, enlarge its frames and write it, whole or not at all.
 
     Frames keep their times, colours, rotation and pixel shape. Sound and subtitles are copied;
@@ -165,24 +165,50 @@ def _named(target: Path) -> Iterator[None]:
     except FFmpegError as error:
         if isinstance(error, OSError) and error.errno and error.errno > 0:
             raise  # a full disk, which `replacing` names
-        raise UserError(f"{target}: cannot be written ({error.strerror})") from error
+        raise UserError(
+            "cannot-write",
+            "{path}: cannot be written ({reason})",
+            path=target,
+            reason=error.strerror,
+        ) from error
 
 
-def _remarks(source: "VideoSource", options: VideoOptions) -> list[str]:
+def _remarks(source: "VideoSource", options: VideoOptions) -> list[Message]:
     """What is to be said of a source that is read to its end, if it may be used at all."""
-    notes = []
+    notes: list[Message] = []
     seconds = float(source.readable)
     if source.cut and not options.keep_readable:
         raise UserError(
-            f"{source.path}: cut short, only {seconds:.2f}{_of_all(source)} seconds can be read; "
-            "nothing was written, --keep-readable writes as much"
+            "video-truncated",
+            "{path}: cut short, only {seconds:.2f}{of_total} seconds can be read; nothing was "
+            "written, --keep-readable writes as much",
+            path=source.path,
+            seconds=seconds,
+            of_total=_of_all(source),
         )
     if source.cut:
-        notes.append(f"the video is cut short, and ends after {seconds:.2f} seconds")
+        notes.append(
+            Message(
+                "note-video-truncated",
+                "the video is cut short, and ends after {seconds:.2f} seconds",
+                {"seconds": seconds},
+            )
+        )
     if source.damaged:
-        notes.append(f"{source.damaged} damaged pieces of the video were passed over")
+        notes.append(
+            Message(
+                "note-damage-skipped",
+                "{count} damaged pieces of the video were passed over",
+                {"count": source.damaged},
+            )
+        )
     if source.interlaced:
-        notes.append("the video is interlaced, and its fields were enlarged as one picture")
+        notes.append(
+            Message(
+                "note-interlaced",
+                "the video is interlaced, and its two fields were enlarged as one frame",
+            )
+        )
     return notes
 
 
@@ -193,7 +219,7 @@ def _convert(
     upscaler: Upscaler,
     options: VideoOptions,
     progress: Progress,
-) -> list[str]:
+) -> list[Message]:
     """From the source to a file, in one go."""
     from sr_experiments.upscale.video.sink import VideoSink
 
@@ -216,7 +242,7 @@ def _in_parts(
     upscaler: Upscaler,
     options: VideoOptions,
     progress: Progress,
-) -> list[str]:
+) -> list[Message]:
     """From the source to a file by way of parts, some of which may be there already."""
     from sr_experiments.upscale.video.parts import PartWriter, parts_of
     from sr_experiments.upscale.video.sink import VideoSink
@@ -259,7 +285,13 @@ def _in_parts(
             finally:
                 sink.abandon()
         if before:
-            remarks.append(f"went on after {before} frames of an earlier run")
+            remarks.append(
+                Message(
+                    "note-resumed",
+                    "went on after {frames} frames of an earlier run",
+                    {"frames": before},
+                )
+            )
         return sink.notes + remarks
 
 
@@ -316,13 +348,21 @@ def _groups(pieces: Iterable["Piece"], most: int) -> Iterator[list["Piece"]]:
 
 def _nothing(source: "VideoSource") -> UserError:
     if source.cut:
-        return UserError(f"{source.path}: cut short, no frame can be read; copy it again")
+        return UserError(
+            "video-truncated-at-start",
+            "{path}: cut short, no frame can be read; copy it again",
+            path=source.path,
+        )
     if source.start:
         return UserError(
             f"{source.path}: --start {float(source.start):g} is behind its end, "
             f"{float(source.readable):.2f} seconds; name an earlier one"
         )
-    return UserError(f"{source.path}: none of its frames can be read; replace or remove it")
+    return UserError(
+        "video-frames-unreadable",
+        "{path}: none of its frames can be read; replace or remove it",
+        path=source.path,
+    )
 
 
 def _of_all(source: "VideoSource") -> str:

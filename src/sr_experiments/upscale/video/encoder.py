@@ -10,6 +10,7 @@ from av import VideoFrame
 from numpy import uint8
 from numpy.typing import NDArray
 
+from sr_experiments.core.errors import Message
 from sr_experiments.imaging.colour import round_to_uint8
 from sr_experiments.imaging.resize import imresize
 from sr_experiments.upscale.video.frame_colour import from_rgb
@@ -50,23 +51,38 @@ class FrameEncoder:
         self.codec = "ffv1" if lossless else _ENCODERS[suffix]
         self.source, self.crf, self.lossless = source, crf, lossless
         self.height, self.width = size
-        self.notes: list[str] = []
+        self.notes: list[Message] = []
         stored = source.stream.format
         if stored is not None and stored.components[0].bits > 8:
-            self.notes.append(f"{stored.components[0].bits} bits a channel became 8")
+            self.notes.append(
+                Message(
+                    "note-video-depth-reduced",
+                    "{bits} bits a channel became 8",
+                    {"bits": stored.components[0].bits},
+                )
+            )
         # H.264 stores 4:2:0 in whole pairs of rows and columns.
         if self.codec == "libx264" and (self.height % 2 or self.width % 2):
             self.height, self.width = self.height // 2 * 2, self.width // 2 * 2
             self.notes.append(
-                f"H.264 needs even sides, and {size[1]}x{size[0]} became {self.width}x{self.height}"
+                Message(
+                    "note-sides-made-even",
+                    "H.264 needs even sides, and {before} became {after}",
+                    {"before": f"{size[1]}x{size[0]}", "after": f"{self.width}x{self.height}"},
+                )
             )
         self.shape = source.stream.sample_aspect_ratio or Fraction(1)
         if self.codec == "libvpx-vp9" and self.shape != 1:
             # VP9 has no word for it, and PyAV none for the container's.
             self.width = max(1, round(self.width * self.shape))
             self.shape = Fraction(1)
-            became = f"{self.width}x{self.height}"
-            self.notes.append(f"its pixels were made square, {size[1]}x{size[0]} became {became}")
+            self.notes.append(
+                Message(
+                    "note-pixels-made-square",
+                    "its pixels were made square, {before} became {after}",
+                    {"before": f"{size[1]}x{size[0]}", "after": f"{self.width}x{self.height}"},
+                )
+            )
 
     def opened(self) -> Any:
         """An encoder of its own, whose packets go to a container later."""

@@ -64,8 +64,10 @@ def colour_of(frame: VideoFrame, codec: str = "") -> Colour:
         matrix = BT709 if frame.height >= 720 or frame.format.is_rgb else BT601
     if matrix not in SHARES:
         raise UserError(
-            f"its colours have the matrix {matrix} of H.273, which is not known here; convert the "
-            "video to BT.709"
+            "colour-matrix-unknown",
+            "its colours have the matrix {matrix} of H.273, which is not supported; convert the "
+            "video to BT.709",
+            matrix=matrix,
         )
     spoken = int(frame.color_range)
     full = spoken == FULL or name.startswith("yuvj") or (name.startswith("gray") and spoken == 0)

@@ -12,7 +12,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from sr_experiments.core.errors import UserError
+from sr_experiments.core.errors import Message, UserError
 from sr_experiments.upscale.video.encoder import FrameEncoder
 from sr_experiments.upscale.video.source import Piece, VideoSource
 
@@ -196,10 +196,11 @@ def _when(packet: av.Packet) -> Fraction:
 
 def _plan(
     source: VideoSource, kind: str, known: set[str]
-) -> tuple[frozenset[int], frozenset[int], list[str]]:
+) -> tuple[frozenset[int], frozenset[int], list[Message]]:
     """Which streams are taken, which of them must be encoded anew, and what is to be said."""
     known = _WEBM if kind == "webm" else known
-    streams, anew, notes = set(), set(), []
+    streams, anew = set(), set()
+    notes: list[Message] = []
     for stream in source.container.streams:
         if stream.index == source.stream.index:
             continue
@@ -207,8 +208,11 @@ def _plan(
         codec = "an unknown codec" if context is None else context.codec.canonical_name
         if stream.type == "video":
             cover = stream.disposition & Disposition.attached_pic
-            what = "cover picture" if cover else "other video"
-            notes.append(f"its {what} is left out")
+            notes.append(
+                Message("note-cover-dropped", "its cover image is left out")
+                if cover
+                else Message("note-video-dropped", "its other video is left out")
+            )
         elif stream.type in ("audio", "subtitle"):
             if context is not None and (codec in known or context.name in known):
                 streams.add(stream.index)
@@ -216,10 +220,28 @@ def _plan(
                 streams.add(stream.index)
                 anew.add(stream.index)
                 name = _SOUND[kind][1]
-                notes.append(f"{kind} cannot hold its sound ({codec}), encoded anew as {name}")
+                notes.append(
+                    Message(
+                        "note-sound-encoded",
+                        "{format} cannot hold its sound ({codec}), encoded anew as {name}",
+                        {"format": kind, "codec": codec, "name": name},
+                    )
+                )
             else:
-                what = "sound" if stream.type == "audio" else "subtitles"
-                notes.append(f"{kind} cannot hold its {what} ({codec}), left out")
+                fields = {"format": kind, "codec": codec}
+                notes.append(
+                    Message(
+                        "note-sound-dropped",
+                        "{format} cannot hold its sound ({codec}), left out",
+                        fields,
+                    )
+                    if stream.type == "audio"
+                    else Message(
+                        "note-subtitles-dropped",
+                        "{format} cannot hold its subtitles ({codec}), left out",
+                        fields,
+                    )
+                )
         elif stream.type == "attachment":
-            notes.append("an attachment is left out")
+            notes.append(Message("note-attachment-dropped", "an attachment is left out"))
     return frozenset(streams), frozenset(anew), notes

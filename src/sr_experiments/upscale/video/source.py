@@ -90,7 +90,11 @@ class VideoSource:
                 if not s.disposition & Disposition.attached_pic and s.codec_context is not None
             ]
             if not pictures:
-                raise UserError(f"{path}: there is no video in it; name another file")
+                raise UserError(
+                    "video-stream-missing",
+                    "{path}: there is no video in it; name another file",
+                    path=path,
+                )
             self.stream = pictures[0]
             self._check_size(max_pixels)
         except BaseException:
@@ -113,11 +117,20 @@ class VideoSource:
     def _check_size(self, max_pixels: int | None) -> None:
         width, height = self.stream.width, self.stream.height
         if width < 1 or height < 1:
-            raise UserError(f"{self.path}: its frames have no size; the file is damaged")
+            raise UserError(
+                "video-size-missing",
+                "{path}: its frames have no size; the file is damaged",
+                path=self.path,
+            )
         if max_pixels is not None and width * height > max_pixels:
             raise UserError(
-                f"{self.path}: frames of {width}x{height}, {max_pixels} pixels are allowed; "
-                "--max-pixels raises that if you trust the file"
+                "video-too-large",
+                "{path}: frames of {width}x{height}, at most {limit:,} pixels are read; "
+                "--max-pixels raises that if you trust the file",
+                path=self.path,
+                width=width,
+                height=height,
+                limit=max_pixels,
             )
 
     def __enter__(self) -> "VideoSource":
@@ -275,15 +288,22 @@ class VideoSource:
         if (frame.width, frame.height) != (self.stream.width, self.stream.height):
             at = float(self.readable)
             raise UserError(
-                f"{self.path}: the size of its frames changes to {frame.width}x{frame.height} at "
-                f"{at:.2f} s; --duration takes what comes before"
+                "video-size-changes",
+                "{path}: the size of its frames changes to {width}x{height} at {seconds:.2f} s; "
+                "--duration takes what comes before",
+                path=self.path,
+                width=frame.width,
+                height=frame.height,
+                seconds=at,
             )
         try:
             if self.colour is None:
                 self.colour = colour_of(frame, self.stream.codec_context.name)
                 self.matrix = _display_matrix(frame)
         except UserError as error:
-            raise UserError(f"{self.path}: {error}") from None
+            raise UserError(
+                "video-colours-unsupported", "{path}: {reason}", path=self.path, reason=error
+            ) from None
         self.interlaced = self.interlaced or frame.interlaced_frame
         return self.colour
 
@@ -311,9 +331,9 @@ class VideoSource:
 
 def _opened(path: Path) -> Any:
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError("video-missing", "{path}: there is no such file", path=path)
     if path.stat().st_size == 0:
-        raise UserError(f"{path}: the file is empty; replace or remove it")
+        raise UserError("video-empty", "{path}: an empty file; replace or remove it", path=path)
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:
         # "file:" lest a name with a colon be taken for an address.
@@ -323,12 +343,20 @@ def _opened(path: Path) -> Any:
             head = file.read(8)
         if head[4:] in (b"ftyp", b"moov", b"mdat"):
             raise UserError(
-                f"{path}: cut short, 0 seconds can be read: the index at its end is missing; copy "
-                "it again from where it came from"
+                "video-index-missing",
+                "{path}: cut short, 0 seconds can be read: the index at its end is missing; copy "
+                "it again from where it came from",
+                path=path,
             ) from None
         if isinstance(error, PermissionError):
-            raise UserError(f"{path}: may not be read; change its permissions") from None
-        raise UserError(f"{path}: not a video that can be read; replace or remove it") from None
+            raise UserError(
+                "video-not-permitted", "{path}: may not be read; change its permissions", path=path
+            ) from None
+        raise UserError(
+            "video-unreadable",
+            "{path}: not a video that can be read; replace or remove it",
+            path=path,
+        ) from None
 
 
 def _asf_is_cut(path: Path) -> tuple[bool, Fraction | None]:

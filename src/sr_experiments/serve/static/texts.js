@@ -1,18 +1,13 @@
-// Words, and small helpers of the other scripts.
+// Texts of the page in its language, and small helpers of the other scripts.
 
-let setup = {};
+export const setup = JSON.parse(document.getElementById("setup").textContent);
 
-// What the server tells at the start: words, kinds of files, how large they may be.
-export async function begin(language) {
-  const answer = await fetch(`/words/${language}`);
-  setup = await answer.json();
-}
+const fill = (template, fields) =>
+  template.replace(/\{(\w+)\}/g, (all, name) => (name in fields ? fields[name] : all));
 
-export const limits = () => setup;
-
-// The text of a key, its blanks filled in.
-export const say = (key, values = {}) =>
-  (setup.words?.[key] || "").replace(/\{(\w+)\}/g, (all, name) => (name in values ? values[name] : all));
+export const say = (key, fields = {}) => fill(setup.texts[key], fields);
+// A refusal that the server would send too, by its code.
+export const message = (code, fields) => fill(setup.messages[code], fields);
 export const time = (seconds) =>
   seconds < 100
     ? say("seconds", { n: Math.max(1, Math.round(seconds)) })

@@ -15,15 +15,16 @@ from skimage.data import astronaut
 from web_helpers import photograph, png, write_clip
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.imaging.io import list_images, read_image
+from sr_experiments.imaging.formats import list_images
+from sr_experiments.imaging.io import read_image
 from sr_experiments.imaging.resize import imresize
 from sr_experiments.metrics.protocols import score_image
-from sr_experiments.serve.jobs import Job, Settings
+from sr_experiments.serve.conversion import Conversion, result_suffix
+from sr_experiments.serve.jobs import Job, JobSettings
 from sr_experiments.serve.limits import Limits
-from sr_experiments.serve.model_list import BICUBIC, Catalogue
+from sr_experiments.serve.model_list import BICUBIC, ModelList
 from sr_experiments.serve.probe import probe
-from sr_experiments.serve.refusals import Cancelled, Refusal, meaning
-from sr_experiments.serve.work import Enlarging, result_suffix
+from sr_experiments.serve.refusals import JobCancelledError, VisitorError, for_visitor
 from sr_experiments.upscale import __main__ as upscale
 
 MakeJob = Callable[..., Job]
@@ -31,8 +32,8 @@ LIMITS = Limits(megapixels=2, result_megapixels=3)
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Enlarging:
-    return Enlarging(Catalogue(), LIMITS, tmp_path / "kept")
+def convert(tmp_path: Path) -> Conversion:
+    return Conversion(ModelList(), LIMITS, tmp_path / "kept")
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def job(tmp_path: Path) -> MakeJob:
         source.write_bytes(content)
         held = probe(source, f"mine{suffix}", LIMITS)
         made = Job("0123", "ann", f"mine{suffix}", folder, source, held, began=1e12)
-        made.settings = Settings(**{"model": "vdsr"} | settings)
+        made.settings = JobSettings(**{"model": "vdsr"} | settings)
         return made
 
     return make
@@ -76,7 +77,7 @@ CASES = [
 
 @pytest.mark.parametrize(("suffix", "content", "settings", "options"), CASES)
 def test_a_result_is_the_command_lines_bit_by_bit(
-    work: Enlarging,
+    convert: Conversion,
     job: MakeJob,
     tmp_path: Path,
     suffix: str,
@@ -85,7 +86,7 @@ def test_a_result_is_the_command_lines_bit_by_bit(
     options: list[str],
 ) -> None:
     made = job(suffix, content(), **settings)
-    work(made)
+    convert(made)
     assert made.result is not None and made.share == pytest.approx(0.99)
     scale = float(settings.get("scale", 2))
     large = tmp_path / f"cli{made.result.suffix}"
@@ -106,14 +107,14 @@ def test_a_result_is_the_command_lines_bit_by_bit(
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "libx264"), (".mkv", "libx264")])
-def test_a_video_is_the_command_lines_and_has_two_strips_to_compare(
-    work: Enlarging, job: MakeJob, tmp_path: Path, suffix: str, codec: str
+def test_a_video_is_the_command_lines_and_has_two_sides_to_compare(
+    convert: Conversion, job: MakeJob, tmp_path: Path, suffix: str, codec: str
 ) -> None:
     av = pytest.importorskip("av")
     made = job(suffix, write_clip(tmp_path / f"clip{suffix}", codec).read_bytes())
-    work(made)
+    convert(made)
     assert made.result is not None and made.result.suffix == result_suffix(
-        made.source, made.content.kind
+        made.source, made.media.kind
     )
     large = tmp_path / f"cli{suffix}"
     assert upscale.main([str(made.source), str(large)]) == 0
@@ -131,56 +132,56 @@ def test_a_video_is_the_command_lines_and_has_two_strips_to_compare(
     assert not np.array_equal(before[3], after[3])
 
 
-def test_the_ground_truth_gives_the_scores_of_the_suite(work: Enlarging, job: MakeJob) -> None:
+def test_the_ground_truth_gives_the_scores_of_the_suite(convert: Conversion, job: MakeJob) -> None:
     truth = astronaut()[40:120, 180:284]
     made = job(".png", png(imresize(truth, 0.5)))
-    made.truth, made.truth_name = made.folder / "truth.png", "hr.png"
-    made.truth.write_bytes(png(truth))
-    work(made)
-    assert made.measured is not None and made.measured.protocol == "y"
-    for name, found in (("bicubic", made.measured.bicubic), ("result", made.measured.network)):
-        picture = torch.from_numpy(read_image(made.folder / f"{name}.png")).permute(2, 0, 1)
+    made.reference, made.reference_name = made.folder / "reference.png", "hr.png"
+    made.reference.write_bytes(png(truth))
+    convert(made)
+    assert made.scores is not None and made.scores.protocol == "y"
+    for name, found in (("bicubic", made.scores.bicubic), ("result", made.scores.network)):
+        sr = torch.from_numpy(read_image(made.folder / f"{name}.png")).permute(2, 0, 1)
         hr = torch.from_numpy(truth).permute(2, 0, 1)
-        assert found == tuple(score_image(picture, hr, 2)["y"])
-    assert made.measured.network[0] > made.measured.bicubic[0]
+        assert found == tuple(score_image(sr, hr, 2)["y"])
+    assert made.scores.network[0] > made.scores.bicubic[0]
 
 
 @pytest.mark.parametrize("size", [(79, 104), (160, 208)])
 def test_a_ground_truth_of_another_size_is_refused_and_the_result_stands(
-    work: Enlarging, job: MakeJob, size: tuple[int, int]
+    convert: Conversion, job: MakeJob, size: tuple[int, int]
 ) -> None:
     made = job(".png", png())
-    made.truth, made.truth_name = made.folder / "truth.png", "hr.png"
-    made.truth.write_bytes(png(photograph(*size)))
-    work(made)
-    assert made.result is not None and made.measured is None and made.truth_failure is not None
-    said = made.truth_failure.say("en")
+    made.reference, made.reference_name = made.folder / "reference.png", "hr.png"
+    made.reference.write_bytes(png(photograph(*size)))
+    convert(made)
+    assert made.result is not None and made.scores is None and made.reference_failure is not None
+    said = str(made.reference_failure)
     assert f"{size[1]}x{size[0]}" in said and "104x80" in said
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_only_with_consent_pictures_are_kept_to_train_on(
-    work: Enlarging, job: MakeJob, tmp_path: Path, keep: bool
+def test_only_with_consent_images_are_kept_to_train_on(
+    convert: Conversion, job: MakeJob, tmp_path: Path, keep: bool
 ) -> None:
     exif = Image.Exif()
     exif[0x010E] = "my home"
     content = _saved("JPEG", exif=exif)
     made = job(".jpg", content, keep=keep)
-    work(made)
+    convert(made)
     kept = tmp_path / "kept"
     if not keep:
         assert not kept.exists()
         return
-    (picture,) = list_images(kept)  # what data=folder lists
-    assert picture.suffix == ".png" and b"my home" not in picture.read_bytes()
-    assert np.array_equal(read_image(picture), read_image(made.source))
+    (image,) = list_images(kept)  # what data=folder lists
+    assert image.suffix == ".png" and b"my home" not in image.read_bytes()
+    assert np.array_equal(read_image(image), read_image(made.source))
 
 
-@pytest.mark.parametrize("kind", ["picture", "video"])
+@pytest.mark.parametrize("kind", ["image", "video"])
 def test_cancelling_stops_between_tiles_or_frames(
-    work: Enlarging, job: MakeJob, tmp_path: Path, kind: str
+    convert: Conversion, job: MakeJob, tmp_path: Path, kind: str
 ) -> None:
-    if kind == "picture":
+    if kind == "image":
         made = job(".png", png(photograph(700, 700)))
     else:
         made = job(".mp4", write_clip(tmp_path / "clip.mp4").read_bytes())
@@ -192,14 +193,14 @@ def test_cancelling_stops_between_tiles_or_frames(
             return len(shares) > 3
 
     made.stop = Stop()
-    with pytest.raises(Cancelled):
-        work(made)
+    with pytest.raises(JobCancelledError):
+        convert(made)
     assert 0 < shares[-1] < 0.9 and shares == sorted(shares)
     assert not any(path.name.startswith((".", "result")) for path in made.folder.iterdir())
 
 
 def test_a_full_disk_is_named(
-    work: Enlarging, job: MakeJob, monkeypatch: pytest.MonkeyPatch
+    convert: Conversion, job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = job(".png", png())
 
@@ -208,29 +209,29 @@ def test_a_full_disk_is_named(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError) as caught:
-        work(made)
-    assert meaning(caught.value, "mine.png").key == "r_disk"
+        convert(made)
+    assert for_visitor(caught.value, "mine.png").code == "server-disk-full"
     assert [path.name for path in made.folder.iterdir()] == ["source.png"]
 
 
 def test_a_result_beyond_the_limit_is_refused_before_any_work(
-    work: Enlarging, job: MakeJob
+    convert: Conversion, job: MakeJob
 ) -> None:
     made = job(".png", png(photograph(700, 700)), scale=Fraction(4))
-    with pytest.raises(Refusal, match=r"would have 7.8 megapixels, and 3 are allowed"):
-        work(made)
+    with pytest.raises(VisitorError, match=r"would have 7.8 megapixels; the limit is 3"):
+        convert(made)
     assert [path.name for path in made.folder.iterdir()] == ["source.png"]
 
 
 def test_networks_of_the_command_line_are_offered(tmp_path: Path) -> None:
-    from sr_experiments.upscale.load_network import SHIPPED
+    from sr_experiments.upscale.shipped import SHIPPED
 
     mine = tmp_path / "mine.safetensors"
     mine.write_bytes((SHIPPED / "vdsr.safetensors").read_bytes())
-    assert Catalogue([f"mine={mine}"]).names == ["vdsr", "espcn", "mine", "bicubic"]
+    assert ModelList([f"mine={mine}"]).names == ["vdsr", "espcn", "mine", "bicubic"]
     for wrong in ("mine", f"={mine}", f"vdsr={mine}", f"bicubic={mine}", "mine=nowhere"):
         with pytest.raises(UserError, match="--model"):
-            Catalogue([wrong])
+            ModelList([wrong])
 
 
 @pytest.mark.parametrize(
@@ -246,13 +247,13 @@ def test_networks_of_the_command_line_are_offered(tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_cannot_be_chosen_are_refused(asked: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=next(iter(asked))):
-        Catalogue().settings(asked, may_keep=True)
+    with pytest.raises(VisitorError, match=next(iter(asked))):
+        ModelList().settings(asked, may_keep=True)
 
 
 def test_consent_counts_only_where_it_can_be_given() -> None:
-    catalogue = Catalogue()
-    assert catalogue.settings({"keep": True}, may_keep=True).keep
-    assert not catalogue.settings({"keep": True}, may_keep=False).keep
-    assert not catalogue.settings({"keep": "true"}, may_keep=True).keep
-    assert not catalogue.settings({}, may_keep=True).keep
+    models = ModelList()
+    assert models.settings({"keep": True}, may_keep=True).keep
+    assert not models.settings({"keep": True}, may_keep=False).keep
+    assert not models.settings({"keep": "true"}, may_keep=True).keep
+    assert not models.settings({}, may_keep=True).keep
