@@ -73,7 +73,10 @@ def test_bombs_in_a_small_picture_fail_alone_and_the_next_file_works(server: Ser
     for name in ("bomb.png", "short.png"):
         job = found.get(name)
         said = job["failure"] if job else bomb.json()["error"]
-        assert said.startswith(f"{name}: the image is damaged")@pytest.mark.parametrize(
+        assert said.startswith(f"{name}: the image is damaged")
+
+
+@pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         ("notes.mp4", b"this is a text file\n" * 50, "the video is damaged"),

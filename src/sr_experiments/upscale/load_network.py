@@ -4,7 +4,6 @@ import importlib
 import inspect
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
