@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from sr_experiments import __main__
 from sr_experiments.core.paths import conf_dir
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
@@ -32,17 +33,20 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_is_executed(name, cli, tmp_path):
+def test_an_experiment_is_executed(name, environment, monkeypatch, capsys, tmp_path):
+    for variable in ("SR_RUNS", "SR_REPORT", "SR_DATA", "SR_CACHE", "COLUMNS"):
+        monkeypatch.setenv(variable, environment[variable])
     args = [f"+experiment={name}", "-m", "budget=smoke", "logger=csv", "trainer.progress=none"]
-    result = cli(*args, "benchmarks.save_images=false")
-    assert result.returncode == 0, result.stdout + result.stderr
+    args += ["benchmarks.save_images=false"]
+    code, (out, err) = __main__.main(args), capsys.readouterr()
+    assert code == 0, out + err
     count, others = RUNS[name]
-    assert f"{count} runs: {count} computed, 0 already there, 0 failed" in result.stdout
+    assert f"{count} runs: {count} computed, 0 already there, 0 failed" in out
     found = [json.loads(p.read_text()) for p in tmp_path.glob(f"runs/{name}/*/result.json")]
     assert len(found) == count + others
     gains = [
         line.split("dB against")[0].split()[-1]
-        for line in result.stdout.splitlines()
+        for line in out.splitlines()
         if "dB against" in line
     ]
     trained = [run for run in found if run["training"]]
@@ -57,8 +61,9 @@ def test_an_experiment_is_executed(name, cli, tmp_path):
         assert counted == {(2, x2 + last), (4, x4 + last)}
     if name not in ("swa_sweep", "distillation_sweep", "vdsr_scales"):
         return
-    again = cli(*args)
-    assert f"{count} runs: 0 computed, {count} already there, 0 failed" in again.stdout
+    assert __main__.main(args) == 0
+    again = capsys.readouterr().out
+    assert f"{count} runs: 0 computed, {count} already there, 0 failed" in again
 
 
 def test_every_experiment_is_counted_here():

@@ -145,7 +145,7 @@ def base():
 def test_a_config_is_frozen_and_comes_back_from_json(base):
     with pytest.raises(ValidationError):
         base.training.epochs = 3
-    config = compose(["+experiment=swa_sweep", "seed=3", "start={scale: 2}"])
+    config = compose(["+experiment=swa_sweep", "seed=3", "teacher={model: vdsr}"])
     assert RunConfig.model_validate_json(config.model_dump_json()) == config
 
 

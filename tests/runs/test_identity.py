@@ -52,7 +52,6 @@ OTHER = {
     "trainer.compile": "default",
     "optimizer.fused": "true",
     "training.scales": "[2,3]",
-    "averaging._target_": "some.other.thing",
 }
 #: Keys whose other values need other surroundings; they have tests of their own below.
 APART = {"data.lr", "data.train.numbers", "data.val.numbers", "budget.name"}
@@ -184,7 +183,7 @@ def test_a_parent_in_other_words_does_not_inherit_what_was_said_of_these():
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["method=fakd"], r"method=fakd: needs a teacher; say teacher=\{model:edsr\}"),
+        (["method=fakd"], r"method=fakd: needs a teacher; set teacher=\{model: edsr\}"),
         (
             ["method=fakd", "teacher={scale: 3}"],
             r"teacher=\{'scale': 3\}: its scale is 3 and the student's 2; they must be equal",

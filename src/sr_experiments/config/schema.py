@@ -56,10 +56,6 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _path(value: Any) -> Any:
-    return Path(_text(value)) if isinstance(value, str | int | float) else value
-
-
 def _called(value: Any) -> Any:
     """A node whose ``_target_`` is null calls nothing."""
     return None if isinstance(value, Mapping) and value.get("_target_", "") is None else value
@@ -85,7 +81,7 @@ def _devices(value: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(_text)]
-Folder = Annotated[Path, BeforeValidator(_path), PlainSerializer(str)]
+Folder = Annotated[Path, Field(strict=False), BeforeValidator(_text), PlainSerializer(str)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 #: A factory: ``_target_`` and the arguments of what it names.
 Node = Annotated[Mapping[str, Any], BeforeValidator(_called)]
