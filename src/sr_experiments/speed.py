@@ -16,8 +16,9 @@ from rich.table import Table
 
 from sr_experiments.core.cli import Parser, number, whole
 from sr_experiments.core.errors import UserError
-from sr_experiments.upscale.load_network import DEFAULT, find, shipped
+from sr_experiments.upscale.load_network import find
 from sr_experiments.upscale.options import device_of, scale_of
+from sr_experiments.upscale.shipped import DEFAULT, shipped
 from sr_experiments.upscale.throughput import machine, measured
 from sr_experiments.upscale.upscaler import Upscaler
 

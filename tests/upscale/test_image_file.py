@@ -170,7 +170,7 @@ def test_what_is_too_large_is_refused(tmp_path, double):
     assert before is not None and before > 10**6
     pages = [Image.new("L", (40, 30), value) for value in (0, 99)]
     pages[0].save(tmp_path / "in.gif", save_all=True, append_images=pages[1:])
-    with pytest.raises(UserError, match="2400 pixels in its frames"):
+    with pytest.raises(UserError, match="2,400 pixels in its frames"):
         read_picture(tmp_path / "in.gif", 1200)
     Image.new("L", (9000, 1)).save(tmp_path / "long.png")
     with pytest.raises(UserError, match="at most 16383 pixels a side"):

@@ -15,6 +15,7 @@ from sr_experiments.models.network import upscale
 from sr_experiments.models.vdsr import VDSR
 from sr_experiments.models.weights import save_weights
 from sr_experiments.upscale import load_network
+from sr_experiments.upscale.shipped import shipped
 from sr_experiments.upscale.upscaler import Upscaler
 
 TWO = Fraction(2)
@@ -46,10 +47,10 @@ def test_a_run_a_checkpoint_a_file_and_a_shipped_name(tmp_path, network, monkeyp
     assert same(load_network.find(str(run), TWO, weights="averaged"), other)
     with pytest.raises(UserError, match="only a run's directory"):
         load_network.find(str(file), TWO, weights="averaged")
-    monkeypatch.setattr(load_network, "SHIPPED", tmp_path / "none")
+    monkeypatch.setattr("sr_experiments.upscale.shipped.SHIPPED", tmp_path / "none")
     with pytest.raises(UserError, match="name one with --model"):
         load_network.find(None, TWO)
-    monkeypatch.setattr(load_network, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr("sr_experiments.upscale.shipped.SHIPPED", tmp_path / "shipped")
     save_weights(tmp_path / "shipped" / "small.safetensors", other.state_dict(), CONFIG)
     assert same(load_network.find(None, TWO), other) and same(
         load_network.find("small", TWO), other
@@ -57,12 +58,12 @@ def test_a_run_a_checkpoint_a_file_and_a_shipped_name(tmp_path, network, monkeyp
 
 
 def test_a_network_that_ships_for_each_factor(tmp_path, monkeypatch):
-    monkeypatch.setattr(load_network, "SHIPPED", tmp_path)
+    monkeypatch.setattr("sr_experiments.upscale.shipped.SHIPPED", tmp_path)
     config = {"_target_": "sr_experiments.models.espcn.ESPCN", "n1": 2, "n2": 2}
     for scale in (2, 3, 4):
         state = ESPCN(scale, 2, 2).state_dict()
         save_weights(tmp_path / f"live_x{scale}.safetensors", state, config | {"scale": scale})
-    assert load_network.shipped() == ["live"]
+    assert shipped() == ["live"]
     wanted = {Fraction(3, 2): 2, Fraction(2): 2, Fraction(5, 2): 3, Fraction(4): 4, Fraction(5): 4}
     for scale, own in wanted.items():
         assert load_network.find("live", scale).network.scale == own

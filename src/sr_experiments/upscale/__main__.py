@@ -19,9 +19,10 @@ from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.formats import IMAGE_SUFFIXES
 from sr_experiments.upscale.convert_image import enlarge_file
 from sr_experiments.upscale.image_file import FORMATS, measure
-from sr_experiments.upscale.load_network import find, shipped
+from sr_experiments.upscale.load_network import find
 from sr_experiments.upscale.onnx_network import ENGINES
 from sr_experiments.upscale.options import device_of, scale_of
+from sr_experiments.upscale.shipped import shipped
 from sr_experiments.upscale.upscaler import MAX_SCALE, OUT_OF_MEMORY, Upscaler
 from sr_experiments.upscale.video.convert import FORMATS as VIDEO_FORMATS
 from sr_experiments.upscale.video.convert import (

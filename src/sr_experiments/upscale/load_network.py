@@ -19,7 +19,7 @@ from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.models.foreign_weights import load_foreign
 from sr_experiments.models.network import Network, prepare
 from sr_experiments.models.weights import load_weights
-from sr_experiments.upscale.shipped import DEFAULT, SHIPPED, shipped
+from sr_experiments.upscale.shipped import DEFAULT, shipped, shipped_file
 
 ARCHITECTURES = ("edsr", "espcn", "fsrcnn", "rcan", "srcnn", "srresnet", "vdsr")
 
@@ -35,15 +35,6 @@ class Found:
 
     network: Network
     words: str
-
-
-def _shipped_file(model: str, scale: Fraction) -> Path:
-    """The file for a factor: the next larger one's, or the largest's, which then says so."""
-    whole = SHIPPED / f"{model}.safetensors"
-    if whole.is_file():
-        return whole
-    files = {int(p.stem.rpartition("_x")[2]): p for p in SHIPPED.glob(f"{model}_x*.safetensors")}
-    return files[min((s for s in files if s >= scale), default=max(files))]
 
 
 def find(
@@ -76,7 +67,7 @@ def find(
     if model == "bicubic":
         return Found(Bicubic(max(2, math.ceil(scale))), "bicubic")
     if model in shipped():
-        return _described(_rebuilt(*load_weights(_shipped_file(model, scale)), model), model)
+        return _described(_rebuilt(*load_weights(shipped_file(model, scale)), model), model)
     if path.is_dir():
         return _described(_of_run(path, weights), model)
     if not path.is_file():

@@ -1,6 +1,7 @@
-"""Names of the networks that ship with the package; imports neither torch nor NumPy."""
+"""The networks that ship with the package; imports neither torch nor NumPy."""
 
 import re
+from fractions import Fraction
 from pathlib import Path
 
 #: Each has a card beside it: ``NAME.safetensors`` for any scale, or ``NAME_x2.safetensors`` and so
@@ -10,6 +11,16 @@ SHIPPED = Path(__file__).parent / "networks"
 DEFAULT = "vdsr"
 
 
-def shipped(folder: Path = SHIPPED) -> list[str]:
+def shipped(folder: Path | None = None) -> list[str]:
     """Names of the networks that ship with the package."""
-    return sorted({re.sub(r"_x\d+$", "", path.stem) for path in folder.glob("*.safetensors")})
+    files = (folder or SHIPPED).glob("*.safetensors")
+    return sorted({re.sub(r"_x\d+$", "", path.stem) for path in files})
+
+
+def shipped_file(model: str, scale: Fraction) -> Path:
+    """The file for a scale: the next larger scale's, or the largest's, which then is too small."""
+    whole = SHIPPED / f"{model}.safetensors"
+    if whole.is_file():
+        return whole
+    files = {int(p.stem.rpartition("_x")[2]): p for p in SHIPPED.glob(f"{model}_x*.safetensors")}
+    return files[min((s for s in files if s >= scale), default=max(files))]

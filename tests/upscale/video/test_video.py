@@ -519,7 +519,7 @@ def test_a_failure_on_the_way_leaves_nothing(tmp_path, double):
 
     with pytest.raises(KeyboardInterrupt):
         enlarge_video(source, tmp_path / "out.mp4", double, progress=fail)
-    with pytest.raises(UserError, match="are allowed"):
+    with pytest.raises(UserError, match="pixels are read"):
         enlarge_video(source, tmp_path / "out.mp4", double, max_pixels=96 * 64 - 1)
     assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
     assert threading.active_count() == before

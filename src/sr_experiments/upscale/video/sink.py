@@ -228,18 +228,17 @@ def _plan(
                     )
                 )
             else:
-                fields = {"format": kind, "codec": codec}
                 notes.append(
                     Message(
                         "note-sound-dropped",
                         "{format} cannot hold its sound ({codec}), left out",
-                        fields,
+                        {"format": kind, "codec": codec},
                     )
                     if stream.type == "audio"
                     else Message(
                         "note-subtitles-dropped",
                         "{format} cannot hold its subtitles ({codec}), left out",
-                        fields,
+                        {"format": kind, "codec": codec},
                     )
                 )
         elif stream.type == "attachment":

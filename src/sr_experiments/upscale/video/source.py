@@ -333,7 +333,7 @@ def _opened(path: Path) -> Any:
     if not path.is_file():
         raise UserError("video-missing", "{path}: there is no such file", path=path)
     if path.stat().st_size == 0:
-        raise UserError("video-empty", "{path}: an empty file; replace or remove it", path=path)
+        raise UserError("video-empty", "{path}: the file is empty; replace or remove it", path=path)
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:
         # "file:" lest a name with a colon be taken for an address.
