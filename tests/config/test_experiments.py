@@ -45,9 +45,7 @@ def test_an_experiment_is_executed(name, environment, monkeypatch, capsys, tmp_p
     found = [json.loads(p.read_text()) for p in tmp_path.glob(f"runs/{name}/*/result.json")]
     assert len(found) == count + others
     gains = [
-        line.split("dB against")[0].split()[-1]
-        for line in out.splitlines()
-        if "dB against" in line
+        line.split("dB against")[0].split()[-1] for line in out.splitlines() if "dB against" in line
     ]
     trained = [run for run in found if run["training"]]
     compared = sum(len(kinds) for run in trained for kinds in run["means"].values())
