@@ -210,15 +210,26 @@ def _check(sr: Tensor, hr: Tensor, scale: int, sr_luma: Tensor | None) -> None:
         if image.shape[-2:] != hr.shape[-2:]:
             found, wanted = ("x".join(map(str, i.shape[-2:])) for i in (image, hr))
             raise UserError(
-                f"{name} is {found} pixels (height x width) and its ground truth {wanted}; "
-                "only images of one size can be compared"
+                "image-sizes-differ",
+                "{name} is {found} pixels (height x width) and its ground truth {wanted};"
+                " only images of one size can be compared",
+                name=name,
+                found=found,
+                wanted=wanted,
             )
     if scale < 1:
-        raise UserError(f"scale={scale}: the scale is an integer of at least 1")
+        raise UserError(
+            "scale-below-one", "scale={scale}: the scale is an integer of at least 1", scale=scale
+        )
     smallest = max(protocol.min_side(scale) for protocol in PROTOCOLS.values())
     height, width = hr.shape[-2:]
     if min(height, width) < smallest:
         raise UserError(
-            f"a {height}x{width} image is too small to be scored at scale {scale}, where the "
-            f"border is cut; both sides need at least {smallest} pixels"
+            "image-too-small-to-score",
+            "a {height}x{width} image is too small to be scored at scale {scale}, "
+            "where the border is cut; both sides need at least {smallest} pixels",
+            height=height,
+            width=width,
+            scale=scale,
+            smallest=smallest,
         )

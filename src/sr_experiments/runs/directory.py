@@ -120,7 +120,12 @@ class RunDirectory:
         try:
             return json.loads((self.path / "result.json").read_text())
         except (OSError, ValueError) as error:
-            raise UserError(f"{self.path}: its result cannot be read ({error})") from None
+            raise UserError(
+                "result-unreadable",
+                "{path}: its result cannot be read ({reason})",
+                path=self.path,
+                reason=error,
+            ) from None
 
     def _write_status(self, state: State, started: Any, error: str | None, experiment: str) -> None:
         status = {
@@ -170,7 +175,12 @@ class Lock:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"paths.runs={runs}: cannot be written ({error.strerror})") from None
+            raise UserError(
+                "runs-not-writable",
+                "paths.runs={runs}: cannot be written ({reason})",
+                runs=runs,
+                reason=error.strerror,
+            ) from None
         self.lock = FileLock(folder / f"{identity[:16]}.lock")
         self.waiting = waiting
 

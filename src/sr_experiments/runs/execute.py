@@ -154,15 +154,23 @@ def _trainer(
         trainer = _lightning_trainer(plan, callbacks, loggers, asked)
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise UserError(
-            f"trainer.accelerator={where.accelerator}, devices={where.devices}, "
-            f"strategy={where.strategy}, precision={where.precision}: "
-            f"{' '.join(str(error).split())}"
+            "trainer-refused",
+            "trainer.accelerator={accelerator}, devices={devices}, "
+            "strategy={strategy}, precision={precision}: {reason}",
+            accelerator=where.accelerator,
+            devices=where.devices,
+            strategy=where.strategy,
+            precision=where.precision,
+            reason=" ".join(str(error).split()),
         ) from error
     share = training.batch_size % trainer.world_size
     if plan.trained and share:
         raise UserError(
-            f"training.batch_size={training.batch_size}: not a multiple of the "
-            f"{trainer.world_size} processes that trainer.devices asks for"
+            "batch-not-divisible",
+            "training.batch_size={batch_size}: not a multiple of the {world_size} "
+            "processes that trainer.devices asks for",
+            batch_size=training.batch_size,
+            world_size=trainer.world_size,
         )
     trainer.callbacks.append(WorldSize(trainer.num_devices, where.num_nodes))  # type: ignore[attr-defined]
     return trainer

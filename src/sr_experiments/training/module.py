@@ -191,7 +191,7 @@ class Supervised(Scored):
         try:
             optimizer = self.optimizer_factory(self.trained())
         except (ValueError, RuntimeError) as error:  # a negative rate; fused where it cannot be
-            raise UserError(f"optimizer: {error}") from error
+            raise UserError("optimizer-refused", "optimizer: {reason}", reason=error) from error
         if self.moments is not None:
             take_moments(optimizer, self.moments)
         rate = scheduler(optimizer, self.schedule, self.updates, self.recipe_epochs)

@@ -167,8 +167,12 @@ class FiniteLoss(Callback):
             names = f"; its batch was cut from {', '.join(pictures[:8])}"
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         raise UserError(
-            f"the loss is not a finite number from update {update} on (rate {rate:g}){names}; "
-            "lower training.lr or set clipping=norm"
+            "loss-not-finite",
+            "the loss is not a finite number from update {update} on (rate "
+            "{rate:g}){names}; lower training.lr or set clipping=norm",
+            update=update,
+            rate=rate,
+            names=names,
         )
 
 
@@ -231,8 +235,11 @@ class WorldSize(Callback):
         """Compare."""
         if trainer.world_size != self.wanted:
             raise UserError(
-                f"{self.wanted} processes were asked for and {trainer.world_size} run; under SLURM "
-                "start as many tasks a node as trainer.devices says (--ntasks-per-node)"
+                "world-size-differs",
+                "{wanted} processes were requested, but {world_size} run; under SLURM "
+                "set --ntasks-per-node to trainer.devices",
+                wanted=self.wanted,
+                world_size=trainer.world_size,
             )
 
 

@@ -72,8 +72,9 @@ class Distilled(Supervised):
         if distillation.needs_features:
             if cached:
                 raise UserError(
-                    "method.cached=true: this loss compares features, which are not kept; "
-                    "say method.cached=false"
+                    "cached-needs-outputs",
+                    "method.cached=true: this loss compares features, which are not cached; set"
+                    " method.cached=false",
                 )
             count = max(1, min(3, len(network.stages), len(teacher.stages)))
             names = (student_taps or thirds(network, count), teacher_taps or thirds(teacher, count))
@@ -126,11 +127,18 @@ def _features(network: Network, names: Sequence[str]) -> tuple[Tensor, ...]:
 def _go_together(student: Network, teacher: Network) -> None:
     if teacher.scale != student.scale:
         raise UserError(
-            f"teacher: enlarges by {teacher.scale} and its student by {student.scale}; "
-            "they need the same scale"
+            "teacher-scale-differs",
+            "teacher: its scale is {teacher_scale} and the student's {scale}; they must be equal",
+            teacher_scale=teacher.scale,
+            scale=student.scale,
         )
     if teacher.colour != student.colour:
         raise UserError(
-            f"teacher: {type(teacher).__name__} sees colour {teacher.colour} and its student "
-            f"{type(student).__name__} {student.colour}; their outputs cannot be compared"
+            "teacher-colour-differs",
+            "teacher: {teacher} takes {teacher_colour} input and its student {student} "
+            "{colour}; their outputs cannot be compared",
+            teacher=type(teacher).__name__,
+            teacher_colour=teacher.colour,
+            student=type(student).__name__,
+            colour=student.colour,
         )

@@ -67,8 +67,10 @@ class Distillation(nn.Module, ABC):
         if not student.output.shape == teacher.output.shape == truth.shape:
             shapes = (tuple(t.shape) for t in (student.output, teacher.output, truth))
             raise UserError(
-                "distillation: outputs of student {}, teacher {} and ground truth {} differ in "
-                "shape; the teacher must have the student's scale and colour".format(*shapes)
+                "distillation-shapes-differ",
+                "distillation: outputs of student {student}, teacher {teacher} and ground truth "
+                "{truth} differ in shape; the teacher must have the student's scale and colour",
+                **dict(zip(("student", "teacher", "truth"), shapes, strict=True)),
             )
         if self.needs_features:
             _check_features(student.features, teacher.features)
@@ -151,8 +153,9 @@ class Contrastive(Distillation):
         count = len(student)
         if count < 2:
             raise UserError(
-                "method: contrastive distillation of a batch of 1 image has no negatives; "
-                "each process needs at least 2 (training.batch_size)"
+                "contrastive-batch-of-one",
+                "method: contrastive distillation of a batch of 1 image has no negatives;"
+                " each process needs at least 2 (training.batch_size)",
             )
         student, teacher = student.flatten(1), teacher.flatten(1)
         across = self._pairs(student, teacher)
@@ -341,15 +344,22 @@ def _between(student: Seen, teacher: Seen, truth: Tensor, weight: float) -> Tens
 def _check_features(ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...]) -> None:
     if not 0 < len(ours) == len(theirs):
         raise UserError(
-            f"distillation: {len(ours)} feature maps of the student and {len(theirs)} of the "
-            "teacher; both networks need the same taps, at least 1"
+            "taps-differ",
+            "distillation: {ours} feature maps of the student and {theirs} of the "
+            "teacher; both networks need the same taps, at least 1",
+            ours=len(ours),
+            theirs=len(theirs),
         )
     for k, (one, other) in enumerate(zip(ours, theirs, strict=True), start=1):
         if one.shape[-2:] != other.shape[-2:]:
             sizes = (f"{t.shape[-2]}x{t.shape[-1]}" for t in (one, other))
             raise UserError(
-                "distillation: tap {}'s features are {} in the student and {} in the teacher; "
-                "choose networks that work at one size, or a method on outputs".format(k, *sizes)
+                "tap-sizes-differ",
+                "distillation: the features of tap {tap} are {student} in the student and "
+                "{teacher} in the teacher; choose networks that work at one size, or a method on "
+                "outputs",
+                tap=k,
+                **dict(zip(("student", "teacher"), sizes, strict=True)),
             )
 
 
