@@ -39,7 +39,7 @@ Cells = Mapping[Metric, Cell]
 
 
 @dataclass(frozen=True)
-class Source:
+class ColumnRuns:
     """The runs of a column at one scale, and which of their weights are read."""
 
     weights: str
@@ -49,7 +49,7 @@ class Source:
 def fill(
     dataset: str,
     rules: ProtocolPair,
-    columns: Mapping[str, Source],
+    columns: Mapping[str, ColumnRuns],
     notes: list[str],
     images: frozenset[str] = frozenset(),
 ) -> tuple[dict[str, Cells], frozenset[str]]:

@@ -21,7 +21,7 @@ LEGEND = (
 
 
 @dataclass(frozen=True)
-class Cost:
+class VariantCost:
     """Of the runs of one column at one scale on one kind of device.
 
     ``milliseconds`` is the median over the runs of their mean time of an update, None where no run
@@ -39,9 +39,9 @@ class Cost:
     against: float | None = None
 
 
-def costs(table: Table) -> list[Cost]:
+def costs(table: Table) -> list[VariantCost]:
     """The costs of a table's columns, by scale; a column without runs has no line."""
-    found: list[Cost] = []
+    found: list[VariantCost] = []
     for scale in sorted({run.scale for run in table.group.members}):
         for column in table.source.columns:
             runs = [run for run in table.group.runs.get(column.id, ()) if run.scale == scale]
@@ -73,15 +73,15 @@ def _cost(
     label: str,
     device: str,
     members: Sequence[tuple[Run, float | None]],
-    others: Sequence[Cost],
-) -> Cost:
+    others: Sequence[VariantCost],
+) -> VariantCost:
     times = [milliseconds for _, milliseconds in members if milliseconds is not None]
     milliseconds = statistics.median(times) if times else None
     first = next(
         (c.milliseconds for c in others if (c.scale, c.device) == (scale, device)), milliseconds
     )
     run = members[0][0]
-    return Cost(
+    return VariantCost(
         scale=scale,
         label=label,
         parameters=run.network.parameters if run.network is not None else 0,

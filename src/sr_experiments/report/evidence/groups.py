@@ -68,7 +68,7 @@ def _same(value: Any, wanted: Any) -> bool:
     return bool(value == wanted)
 
 
-def fits(ours: records.Network | None, wanted: PaperNetwork) -> bool:
+def fits(ours: records.NetworkRecord | None, wanted: PaperNetwork) -> bool:
     """Whether a run's network has the name and size of the paper's."""
     found = (ours.name.lower(), ours.size) if ours is not None else None
     return found == (wanted.name.lower(), wanted.size)

@@ -30,7 +30,7 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
 
-class Network(Record):
+class NetworkRecord(Record):
     """The network of a run; ``size`` as in 4x16 (residual blocks x features).
 
     ``multiply_adds`` are those for a picture of 1280x720 when enlarged; None if they were not
@@ -43,7 +43,7 @@ class Network(Record):
     multiply_adds: int | None = None
 
 
-class Training(Record):
+class TrainingRecord(Record):
     """What a run was trained on, and for how long."""
 
     data: str
@@ -72,8 +72,8 @@ class Result(Record):
     settings: dict[str, Any] = {}
     scale: Annotated[int, Field(gt=0)]
     seed: int
-    network: Network | None
-    training: Training | None
+    network: NetworkRecord | None
+    training: TrainingRecord | None
     means: dict[str, dict[str, dict[str, Mean]]]
 
 
@@ -98,8 +98,8 @@ class Run:
     settings: Mapping[str, Any]
     scale: int
     seed: int
-    network: Network | None
-    training: Training | None
+    network: NetworkRecord | None
+    training: TrainingRecord | None
     #: For each (data set, weights, protocol), the scores of its images by name.
     scores: Mapping[ScoreKey, Mapping[str, ImageScore]]
     ended: datetime
