@@ -109,8 +109,9 @@ def test_foreign_folders(tmp_path: Path, write_run: Writer) -> None:
     ]
     # The folder of one experiment serves as well as that of all.
     assert [run.directory for run in collect(root / "activation_sweep").runs] == [good]
-    with pytest.raises(UserError, match="no such folder of runs"):
+    with pytest.raises(UserError) as error:
         collect(tmp_path / "nowhere")
+    assert error.value.code == "runs-folder-missing"
 
 
 @pytest.mark.parametrize("first", ["a", "b"])

@@ -86,8 +86,10 @@ def test_what_must_not_meet_has_tables_of_its_own(tmp_path: Path, write_run: Wri
     ]
     (quick,) = tables(tmp_path, budget="quick")
     assert psnrs(quick) == {"relu": 30.0, "mish": 30.5}
-    with pytest.raises(UserError, match="budget=paper; there are runs of study, quick, smoke"):
+    with pytest.raises(UserError) as error:
         tables(tmp_path, budget="paper")
+    assert error.value.code == "budget-without-runs"
+    assert error.value.message.fields["present"] == "study, quick, smoke"
 
 
 OTHERS = [
@@ -206,7 +208,7 @@ def test_the_same_seed_counts_once(tmp_path: Path, write_run: Writer) -> None:
     (table,) = tables(tmp_path)
     assert psnrs(table) == {"relu": 31.0}
     assert row(table, 2, "Set5").ours["relu"]["psnr"].n == 1
-    assert any("new stands for old" in note for note in table.notes)
+    assert any("new replaces old" in note for note in table.notes)
 
 
 def test_a_variant_below_bicubic_is_said(tmp_path: Path, write_run: Writer) -> None:
@@ -297,3 +299,6 @@ def test_numbers_without_ssim(tmp_path: Path, write_run: Writer) -> None:
     assert list(found.ours["plain"]) == ["psnr"]
     with pytest.raises(UserError, match="deconvolution has budget=paper; there are runs of quick"):
         build_tables(paper, collect(tmp_path / "runs").runs, "paper")
+    with pytest.raises(UserError) as error:
+        build_tables(paper, [], "paper")
+    assert error.value.code == "paper-without-runs"

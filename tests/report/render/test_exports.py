@@ -114,9 +114,9 @@ def test_costs_are_of_one_device_and_relative_to_the_first(
     found = {(cost.label, cost.device): cost for cost in costs(table)}
     assert found["ReLU", "cpu"].milliseconds == pytest.approx(40)  # the median of 20, 40 and 60
     assert found["ReLU", "cpu"].runs == 3
-    assert found["Mish", "cpu"].against == pytest.approx(1.5)
+    assert found["Mish", "cpu"].ratio == pytest.approx(1.5)
     assert found["Mish", "GPU"].milliseconds == pytest.approx(5)
-    assert found["Mish", "GPU"].against == pytest.approx(1)  # not against another device
+    assert found["Mish", "GPU"].ratio == pytest.approx(1)  # not against another device
     assert found["Swish", "cpu"].milliseconds is None
     row = ["x2", "Mish", "cpu", "1,234", "316.25 G", "1,500", "60.0", "1.50", "1"]
     assert row in cost_rows(table)

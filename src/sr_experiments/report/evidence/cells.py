@@ -1,4 +1,4 @@
-"""The cells of one data set: means over images, then over seeds."""
+"""The cells of one data set: scores averaged over images, by seed."""
 
 import math
 import statistics
@@ -40,72 +40,72 @@ Cells = Mapping[Metric, Cell]
 
 @dataclass(frozen=True)
 class ColumnRuns:
-    """The runs of a column at one scale, and which of their weights are read."""
+    """The runs of a column at one scale, and the weights whose scores count (raw, averaged)."""
 
     weights: str
     runs: Sequence[Run]
 
 
-def fill(
+def dataset_cells(
     dataset: str,
-    rules: ProtocolPair,
+    protocols: ProtocolPair,
     columns: Mapping[str, ColumnRuns],
     notes: list[str],
     images: frozenset[str] = frozenset(),
 ) -> tuple[dict[str, Cells], frozenset[str]]:
-    """Cells of one data set, all of them of the same images.
+    """Compute the cells of one data set, all of them over the same images.
 
     Args:
-        dataset: its name in the scores.
-        rules: the protocols of PSNR and SSIM.
-        columns: where the scores of each column come from.
-        notes: gets a line for every run that is left out.
-        images: names of the images to be scored; without, the largest set that a run has.
+        dataset: its name in ``scores.csv``.
+        protocols: of PSNR and SSIM.
+        columns: the runs of each column.
+        notes: a line is appended for every run that is left out.
+        images: names of the images to average over; the largest set that any run scored if empty.
 
     Returns:
-        The cells of the columns that have any, and the names of the images.
+        The cells of the columns that have scores, and the names of the images.
     """
     scored = [
-        (column, run, frozenset(names))
-        for column, source in columns.items()
-        for run in sorted(source.runs, key=lambda run: run.ended)
-        if (names := _scores(run, dataset, source.weights, rules.psnr))
+        (name, run, frozenset(scores))
+        for name, column in columns.items()
+        for run in sorted(column.runs, key=lambda run: run.ended)
+        if (scores := _scores(run, dataset, column.weights, protocols.psnr))
     ]
     if not images:
-        found = (seen for _, _, seen in scored)
-        images = max(found, key=lambda seen: (len(seen), sorted(seen)), default=images)
-    taken: dict[str, dict[int, Run]] = {}
-    for column, run, seen in scored:
+        image_sets = (names for _, _, names in scored)
+        images = max(image_sets, key=lambda names: (len(names), sorted(names)), default=images)
+    runs: dict[str, dict[int, Run]] = {}
+    for name, run, names in scored:
         place = f"x{run.scale} {dataset}: {run.directory.name}"
-        if seen != images:
+        if names != images:
             notes.append(
-                f"{place} is left out: it scored {len(seen)} images, not the same as the "
+                f"{place} is left out: it scored {len(names)} images, not the same as the "
                 f"{len(images)} of this row"
             )
             continue
-        seeds = taken.setdefault(column, {})
-        if run.seed in seeds:
-            older = seeds[run.seed].directory.name
-            notes.append(f"{place} stands for {older}, which has the same words and seed")
-        seeds[run.seed] = run
-    cells = {}
-    for column, seeds in taken.items():
-        weights = columns[column].weights
-        cells[column] = _cells(sorted(seeds.items()), dataset, weights, rules)
+        by_seed = runs.setdefault(name, {})
+        if run.seed in by_seed:
+            older = by_seed[run.seed].directory.name
+            notes.append(f"{place} replaces {older}, an earlier run of the same choices and seed")
+        by_seed[run.seed] = run
+    cells = {
+        name: _cells(sorted(by_seed.items()), dataset, columns[name].weights, protocols)
+        for name, by_seed in runs.items()
+    }
     return cells, images
 
 
-def mean_cells(parts: Sequence[Cells]) -> Cells:
-    """The mean over data sets, for the seeds that every one of them has."""
-    cells: dict[Metric, Cell] = {}
+def mean_cells(datasets: Sequence[Cells]) -> Cells:
+    """The mean over data sets, for the metrics and seeds that all of them have."""
+    means: dict[Metric, Cell] = {}
     for metric in METRICS:
-        found = [part[metric] for part in parts if metric in part]
-        seeds = set.intersection(*(set(cell.by_seed) for cell in found)) if found else set()
-        if len(found) == len(parts) and seeds:
-            cells[metric] = Cell(
-                {seed: statistics.fmean(c.by_seed[seed] for c in found) for seed in sorted(seeds)}
+        cells = [dataset[metric] for dataset in datasets if metric in dataset]
+        seeds = set.intersection(*(set(cell.by_seed) for cell in cells)) if cells else set()
+        if len(cells) == len(datasets) and seeds:
+            means[metric] = Cell(
+                {seed: statistics.fmean(c.by_seed[seed] for c in cells) for seed in sorted(seeds)}
             )
-    return cells
+    return means
 
 
 def _scores(run: Run, dataset: str, weights: str, protocol: str) -> Mapping[str, ImageScore]:
@@ -113,17 +113,17 @@ def _scores(run: Run, dataset: str, weights: str, protocol: str) -> Mapping[str,
 
 
 def _cells(
-    seeds: Sequence[tuple[int, Run]], dataset: str, weights: str, rules: ProtocolPair
+    runs: Sequence[tuple[int, Run]], dataset: str, weights: str, protocols: ProtocolPair
 ) -> Cells:
     psnr: dict[int, float] = {}
     ssim: dict[int, float] = {}
-    for seed, run in seeds:
+    for seed, run in runs:
         psnr[seed] = statistics.fmean(
-            score.psnr for score in _scores(run, dataset, weights, rules.psnr).values()
+            score.psnr for score in _scores(run, dataset, weights, protocols.psnr).values()
         )
-        if rules.ssim is None:
+        if protocols.ssim is None:
             continue
-        values = [score.ssim for score in _scores(run, dataset, weights, rules.ssim).values()]
+        values = [score.ssim for score in _scores(run, dataset, weights, protocols.ssim).values()]
         known = [value for value in values if value is not None]
         if known and len(known) == len(values):
             ssim[seed] = statistics.fmean(known)

@@ -1,8 +1,8 @@
-"""Reading finished runs from their directories; what cannot be read is named, never raised.
+"""Reading finished runs from their directories; an unreadable one is reported, never raised.
 
 A run directory, ``runs/<experiment>/<slug>-<hash8>/``, holds ``status.json``, ``result.json`` and
-``scores.csv``. The means of a table are taken from the scores of the images, and have to agree
-with the means in ``result.json``: a folder that was copied in part is found out here.
+``scores.csv``. Tables average the scores of the images. These have to agree with the means in
+``result.json``, which detects a directory that was copied in part.
 """
 
 import csv
@@ -20,7 +20,7 @@ from sr_experiments.core.errors import UserError
 from sr_experiments.report.evidence.records import ImageScore, Record, Result, Run, ScoreKey, Status
 
 HEADER = ["dataset", "image", "weights", "protocol", "psnr", "ssim"]
-#: How far a mean may lie from the one in result.json: scores.csv may be written with few digits.
+#: Allowed difference from a mean in result.json: scores.csv may be written with few digits.
 TOLERANCE = 1e-3
 
 Model = TypeVar("Model", bound=Record)
@@ -28,26 +28,28 @@ Model = TypeVar("Model", bound=Record)
 
 @dataclass(frozen=True)
 class Collection:
-    """The finished runs below a folder, and the folders that were left out with the reason."""
+    """The finished runs below a folder, and the folders left out, each with the reason."""
 
     runs: list[Run]
     skipped: list[tuple[Path, str]]
 
 
 class _UnusableError(Exception):
-    """Why a folder is left out."""
+    """The folder holds no usable run; the message is the reason that the report prints."""
 
 
 def collect(runs_root: Path) -> Collection:
-    """Read every finished run below a folder.
-
-    Of two runs with one identity the one that ended later counts.
+    """Read every finished run below a folder; of runs with one identity, the one that ended last.
 
     Raises:
         UserError: there is no such folder.
     """
     if not runs_root.is_dir():
-        raise UserError(f"{runs_root}: no such folder of runs; run an experiment, or name another")
+        raise UserError(
+            "runs-folder-missing",
+            "{folder}: no such folder of runs; run an experiment first, or name another folder",
+            folder=runs_root,
+        )
     runs: dict[str, Run] = {}
     skipped: list[tuple[Path, str]] = []
     for directory in _candidates(runs_root, skipped):
@@ -58,35 +60,29 @@ def collect(runs_root: Path) -> Collection:
             continue
         other = runs.get(run.identity)
         if other is not None:
-            older, newer = sorted((other, run), key=lambda found: found.ended)
-            skipped.append(
-                (
-                    older.directory,
-                    f"same run as {newer.directory.relative_to(runs_root)}, which ended later",
-                )
-            )
-            run = newer
+            older, run = sorted((other, run), key=lambda run: run.ended)
+            newer = run.directory.relative_to(runs_root)
+            skipped.append((older.directory, f"same run as {newer}, which ended later"))
         runs[run.identity] = run
-    found = sorted(runs.values(), key=lambda run: str(run.directory))
-    return Collection(found, sorted(skipped))
+    return Collection(sorted(runs.values(), key=lambda run: str(run.directory)), sorted(skipped))
 
 
 def _candidates(root: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
-    """Folders that should be runs: two levels down, or one where a run was copied there."""
-    found = []
+    """Folders that should be runs: two levels down, or one below an experiment's own folder."""
+    candidates = []
     for folder in _folders(root, skipped):
         if (folder / "status.json").exists() or (folder / "result.json").exists():
-            found.append(folder)
+            candidates.append(folder)
             continue
         inner = _folders(folder, skipped)
         if not inner:
             skipped.append((folder, "holds no run"))
-        found += inner
-    return found
+        candidates += inner
+    return candidates
 
 
 def _folders(root: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
-    """Subfolders by name; hidden ones are of tools (``.hydra``, ``.submitit``) and passed over."""
+    """Subfolders by name; hidden ones are skipped, as they belong to tools (``.hydra``)."""
     try:
         return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     except OSError as error:
@@ -97,13 +93,13 @@ def _folders(root: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
 def _read_run(directory: Path) -> Run:
     status = _json(directory / "status.json", Status)
     if status.state != "finished":
-        why = f": {' '.join(status.error.split())}" if status.error else ""
-        raise _UnusableError(f"not finished, its state is {status.state}{why}")
+        reason = f": {' '.join(status.error.split())}" if status.error else ""
+        raise _UnusableError(f"not finished, its state is {status.state}{reason}")
     result = _json(directory / "result.json", Result)
     if status.identity != result.identity:
         raise _UnusableError("status.json and result.json are of two different runs")
     scores = _scores(directory / "scores.csv")
-    _agree(result, scores)
+    _check_means(result, scores)
     return Run(
         directory=directory,
         identity=result.identity,
@@ -115,7 +111,7 @@ def _read_run(directory: Path) -> Run:
         network=result.network,
         training=result.training,
         scores=scores,
-        ended=_moment(status.ended),
+        ended=_utc(status.ended),
     )
 
 
@@ -136,8 +132,8 @@ def _json(path: Path, model: type[Model]) -> Model:
         return model.model_validate(json.loads(text))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise _UnusableError(f"{path.name}: {where}: {first['msg']}") from None
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise _UnusableError(f"{path.name}: {field}: {first['msg']}") from None
     except (ValueError, RecursionError) as error:
         raise _UnusableError(f"{path.name} is not valid JSON ({error})") from None
 
@@ -156,10 +152,9 @@ def _scores(path: Path) -> dict[ScoreKey, dict[str, ImageScore]]:
             score = ImageScore(float(psnr), float(ssim) if ssim else None)
         except ValueError:
             raise _UnusableError(f"{path.name}: line {number} is broken") from None
-        # Only a number that is none differs from itself.
-        if score.psnr != score.psnr or score.ssim != score.ssim:
+        if score.psnr != score.psnr or score.ssim != score.ssim:  # NaN; SSIM may be None
             raise _UnusableError(f"{path.name}: line {number} is not a number")
-        # A plain tuple finds a named one; making one a line would take a third of the time.
+        # A plain tuple equals a named one; building one for each line takes a third of the time.
         images = scores.get((dataset, weights, protocol))  # type: ignore[call-overload]
         if images is None:
             images = scores[ScoreKey(dataset, weights, protocol)] = {}
@@ -169,20 +164,20 @@ def _scores(path: Path) -> dict[ScoreKey, dict[str, ImageScore]]:
     return scores
 
 
-def _agree(result: Result, scores: Mapping[ScoreKey, Mapping[str, ImageScore]]) -> None:
-    """Refuse a run whose means and scores of images are not about the same images."""
-    written = {
+def _check_means(result: Result, scores: Mapping[ScoreKey, Mapping[str, ImageScore]]) -> None:
+    """Refuse a run whose scores of images do not average to the means in its result."""
+    means = {
         ScoreKey(dataset, weights, protocol): mean
         for dataset, by_weights in result.means.items()
         for weights, by_protocol in by_weights.items()
         for protocol, mean in by_protocol.items()
     }
-    for key in sorted(written.keys() | scores.keys()):
+    for key in sorted(means.keys() | scores.keys()):
         place = " ".join(key)
-        if key not in scores or key not in written:
+        if key not in scores or key not in means:
             lacking = "scores.csv" if key not in scores else "result.json"
             raise _UnusableError(f"{lacking} has nothing on {place}")
-        images, mean = scores[key].values(), written[key]
+        images, mean = scores[key].values(), means[key]
         same = len(images) == mean.images and _close(
             sum(score.psnr for score in images) / len(images), mean.psnr
         )
@@ -200,10 +195,10 @@ def _close(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=0, abs_tol=TOLERANCE)
 
 
-def _moment(text: str | None) -> datetime:
-    """An ISO time as UTC; a run without one counts as the oldest."""
+def _utc(text: str | None) -> datetime:
+    """Parse an ISO time; a run without one counts as the oldest."""
     try:
-        moment = datetime.fromisoformat(text or "")
+        time = datetime.fromisoformat(text or "")
     except ValueError:
         return datetime.min.replace(tzinfo=UTC)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

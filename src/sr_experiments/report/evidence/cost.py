@@ -1,4 +1,4 @@
-"""What a variant costs: parameters, multiply-adds, and the time of an update on its device."""
+"""Cost of a variant: parameters, multiply-adds, and time per update on its device."""
 
 import json
 import statistics
@@ -13,7 +13,7 @@ HEAD = (
     *("ms per update", "Ratio", "Runs"),
 )
 LEGEND = (
-    "Multiply-adds in billions (G), of a picture that is 1280x720 when enlarged. "
+    "Multiply-adds in billions (G) for an output image of 1280x720. "
     "Time of a training step with its loading and validation, median over runs; ratio to the "
     "first variant of the same scale and device. Runs that shared a machine with others were "
     "slowed by them."
@@ -22,10 +22,18 @@ LEGEND = (
 
 @dataclass(frozen=True)
 class VariantCost:
-    """Of the runs of one column at one scale on one kind of device.
+    """Cost of the runs of one column at one scale on one kind of device.
 
-    ``milliseconds`` is the median over the runs of their mean time of an update, None where no run
-    has timed any; ``against`` is the ratio to the first variant on the same scale and device.
+    Attributes:
+        scale: the scale.
+        label: of the column.
+        parameters: of the network.
+        multiply_adds: for an output of 1280x720; None if not recorded.
+        device: as the runs recorded it, with its number of threads if a CPU.
+        updates: of a run; None without training.
+        milliseconds: median over the runs of their mean time per update; None if none was timed.
+        runs: number of runs.
+        ratio: of ``milliseconds`` to those of the first variant at this scale on this device.
     """
 
     scale: int
@@ -36,12 +44,12 @@ class VariantCost:
     updates: int | None
     milliseconds: float | None
     runs: int
-    against: float | None = None
+    ratio: float | None = None
 
 
 def costs(table: Table) -> list[VariantCost]:
-    """The costs of a table's columns, by scale; a column without runs has no line."""
-    found: list[VariantCost] = []
+    """The costs of a table's columns by scale and device; a column without runs has none."""
+    rows: list[VariantCost] = []
     for scale in sorted({run.scale for run in table.group.members}):
         for column in table.source.columns:
             runs = [run for run in table.group.runs.get(column.id, ()) if run.scale == scale]
@@ -50,12 +58,12 @@ def costs(table: Table) -> list[VariantCost]:
                 device, milliseconds = timing(run)
                 devices.setdefault(device, []).append((run, milliseconds))
             for device, members in sorted(devices.items()):
-                found.append(_cost(scale, column.label, device, members, found))
-    return found
+                rows.append(_cost(scale, column.label, device, members, rows))
+    return rows
 
 
 def timing(run: Run) -> tuple[str, float | None]:
-    """The device of a run, and the milliseconds of an update."""
+    """The device of a run and its milliseconds per update, where they were recorded."""
     try:
         result = json.loads((run.directory / "result.json").read_text(encoding="utf-8"))
         device = str(result.get("device") or "unknown")
@@ -90,12 +98,12 @@ def _cost(
         updates=run.training.updates if run.training is not None else None,
         milliseconds=milliseconds,
         runs=len(members),
-        against=milliseconds / first if milliseconds and first else None,
+        ratio=milliseconds / first if milliseconds and first else None,
     )
 
 
 def cost_rows(table: Table) -> list[list[str]]:
-    """The costs of a table as texts under :data:`HEAD`."""
+    """The costs of a table as text cells under :data:`HEAD`."""
     return [
         [
             f"x{cost.scale}",
@@ -105,7 +113,7 @@ def cost_rows(table: Table) -> list[list[str]]:
             f"{cost.multiply_adds / 1e9:,.2f} G" if cost.multiply_adds is not None else "-",
             f"{cost.updates:,}" if cost.updates is not None else "-",
             _time(cost.milliseconds),
-            f"{cost.against:.2f}" if cost.against is not None else "-",
+            f"{cost.ratio:.2f}" if cost.ratio is not None else "-",
             str(cost.runs),
         ]
         for cost in costs(table)

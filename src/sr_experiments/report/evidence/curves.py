@@ -1,4 +1,4 @@
-"""Validation curves out of ``history.csv``."""
+"""Validation curves from ``history.csv``."""
 
 import csv
 import math
@@ -15,7 +15,7 @@ HISTORY = "history.csv"
 
 @dataclass(frozen=True)
 class Curve:
-    """PSNR on the validation pictures, in dB, of one run; all three of one length ``n``."""
+    """PSNR of one run on the validation images, in dB; all arrays ``(n,)``, by rising update."""
 
     seed: int
     epochs: np.ndarray
@@ -25,7 +25,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Band:
-    """Several seeds of one variant: mean, lowest and highest PSNR at the updates all have."""
+    """Mean, lowest and highest PSNR over the seeds of a variant, at the updates common to all."""
 
     updates: np.ndarray
     epochs: np.ndarray
@@ -36,9 +36,9 @@ class Band:
 
 
 def read_curve(run: Run, protocol: str, weights: str) -> Curve | None:
-    """The curve of a run; None where it has none under this protocol, or not of these weights.
+    """Read the curve of a run; None if it has none by this protocol and of these weights.
 
-    Epochs without validation, and lines that are not numbers, are passed over.
+    Epochs without validation and lines that are not numbers are skipped.
     """
     column = f"val_psnr_{protocol}" + ("" if weights == "raw" else f"_{weights}")
     points: dict[int, tuple[int, float]] = {}
@@ -61,18 +61,18 @@ def read_curve(run: Run, protocol: str, weights: str) -> Curve | None:
 
 
 def band(curves: Sequence[Curve]) -> Band | None:
-    """Join the curves of several seeds; None if no update is common to all."""
+    """Combine the curves of several seeds; None if no update is common to all."""
     if not curves:
         return None
     common = set.intersection(*(set(curve.updates.tolist()) for curve in curves))
     if not common:
         return None
     updates = np.array(sorted(common))
-    places = [np.isin(curve.updates, updates) for curve in curves]
-    values = np.stack([c.psnr[place] for c, place in zip(curves, places, strict=True)])
+    masks = [np.isin(curve.updates, updates) for curve in curves]
+    values = np.stack([c.psnr[mask] for c, mask in zip(curves, masks, strict=True)])
     return Band(
         updates=updates,
-        epochs=curves[0].epochs[places[0]],
+        epochs=curves[0].epochs[masks[0]],
         mean=values.mean(axis=0),
         low=values.min(axis=0),
         high=values.max(axis=0),

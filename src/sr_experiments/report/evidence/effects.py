@@ -1,4 +1,4 @@
-"""The effect that a claim is about, measured on our runs, and what follows from it."""
+"""Effect sizes of claims, measured on our runs, with the outcome that follows."""
 
 import math
 import statistics
@@ -28,9 +28,9 @@ from sr_experiments.report.paper.claims import (
     Share,
 )
 
-#: How far two trainings of one recipe may lie apart in speed: no seed tells it alone. Were it 10 %
-#: (standard deviation) a training, one pair of equal speed would pass for faster in a fifth of the
-#: cases without this allowance, and in 1 % with it.
+#: Allowed ratio of the speeds of two trainings of one recipe, which a single seed cannot estimate.
+#: With a standard deviation of 10 % per training, two of equal speed would be judged different in
+#: a fifth of the cases without this allowance, and in 1 % with it.
 ONE_SEED = 1.25
 
 Outcome = Literal["holds", "does not hold", "undecided", "no runs"]
@@ -49,21 +49,21 @@ class DatasetEffect:
 
 @dataclass(frozen=True)
 class MeasuredEffect:
-    """An effect and what follows from it.
+    """The effect that a claim is about, measured on our runs.
 
     Attributes:
         outcome: what follows from the effect and its interval.
         unit: dB, %, SSIM, ``x`` (times as fast, times as steady) or ``share`` (of images).
-        effect: ours, in ``unit``; None where it cannot be had. Positive (above 1 for ``x``) speaks
-            for the claim's ``column``.
-        interval: 95 % interval of the effect; None where there is too little to have one.
-        n_images: over all data sets and scales.
-        seeds: that both columns have.
-        seed_spread: sample standard deviation of the effect over the seeds; None below two.
+        effect: ours, in ``unit``; None if it cannot be measured. A positive effect (above 1 for
+            ``x``) favours the claim's ``column``.
+        interval: 95 % interval of the effect; None if there are too few images or seeds.
+        n_images: number of images over all data sets and scales.
+        seeds: those of both columns.
+        seed_spread: sample standard deviation of the effect over seeds; None below two.
         win_rate: share of images on which the column is above the other.
-        where: the scales and data sets of ours, in words.
+        where: scales and data sets of our runs, as text.
         parts: the effect on every data set.
-        notes: what else has to be known.
+        notes: limitations.
     """
 
     outcome: Outcome
@@ -80,16 +80,16 @@ class MeasuredEffect:
 
 
 def effect_of_scores(claim: EffectClaim, pairs: PairedScores) -> MeasuredEffect:
-    """A difference, its absence, or that a column is not better: by the mean over data sets.
+    """Measure a difference of mean scores, its absence, or that a column is not better.
 
-    Every data set at every scale has equal weight. A percentage is of the mean score on the same
+    All data sets and scales are weighted equally. Percentages refer to the mean score on the same
     data set.
     """
     strata = pairs.strata
     if not strata:
         return MeasuredEffect("undecided", claim.unit, notes=pairs.notes)
-    factors = [100 / _base(claim, stratum) if claim.unit == "%" else 1.0 for stratum in strata]
-    scaled = [s.differences * factor for s, factor in zip(strata, factors, strict=True)]
+    units = [100 / _base(claim, stratum) if claim.unit == "%" else 1.0 for stratum in strata]
+    scaled = [s.differences * unit for s, unit in zip(strata, units, strict=True)]
     total = paired_bootstrap(scaled)
     parts = [
         DatasetEffect(s.scale, s.dataset, part.value, part.interval, len(differences))
@@ -99,17 +99,16 @@ def effect_of_scores(claim: EffectClaim, pairs: PairedScores) -> MeasuredEffect:
     intervals = [total.interval]
     if isinstance(claim, Difference) and claim.each:
         intervals = [part.interval for part in parts]
-    outcomes = [_decided(claim, interval) for interval in intervals]
     seeds = pairs.seeds
     by_seed = [
-        statistics.fmean(s.by_seed[seed] * f for s, f in zip(strata, factors, strict=True))
+        statistics.fmean(s.by_seed[seed] * unit for s, unit in zip(strata, units, strict=True))
         for seed in seeds
     ]
-    notes = [*pairs.notes, *_on_seeds(by_seed)]
+    notes = [*pairs.notes, *_seed_notes(by_seed)]
     if total.interval is None:
         notes.append("too few images for an interval")
     return MeasuredEffect(
-        outcome=_joined(outcomes),
+        outcome=_combined([_decide(claim, interval) for interval in intervals]),
         unit=claim.unit,
         effect=total.value,
         interval=total.interval,
@@ -124,12 +123,12 @@ def effect_of_scores(claim: EffectClaim, pairs: PairedScores) -> MeasuredEffect:
 
 
 def share_of_images(claim: Share, pairs: PairedScores) -> MeasuredEffect:
-    """The share of images, all data sets together, on which a column is above the other."""
+    """Measure the share of images, over all data sets, on which a column is above the other."""
     if not pairs.strata:
         return MeasuredEffect("undecided", "share", notes=pairs.notes)
-    of = sum(len(stratum.differences) for stratum in pairs.strata)
+    n_images = sum(len(stratum.differences) for stratum in pairs.strata)
     wins = _wins(pairs.strata)
-    low, high = share_interval(wins, of)
+    low, high = share_interval(wins, n_images)
     outcome: Outcome = "undecided"
     if low >= claim.threshold:
         outcome = "holds"
@@ -138,11 +137,11 @@ def share_of_images(claim: Share, pairs: PairedScores) -> MeasuredEffect:
     return MeasuredEffect(
         outcome=outcome,
         unit="share",
-        effect=wins / of,
+        effect=wins / n_images,
         interval=(low, high),
-        n_images=of,
+        n_images=n_images,
         seeds=pairs.seeds,
-        win_rate=wins / of,
+        win_rate=wins / n_images,
         where=_where(pairs.strata),
         notes=pairs.notes,
     )
@@ -151,11 +150,11 @@ def share_of_images(claim: Share, pairs: PairedScores) -> MeasuredEffect:
 def effect_on_curves(
     claim: CurveClaim, column: ComparedColumn, over: ComparedColumn
 ) -> MeasuredEffect:
-    """How many times as fast, or as steady, a column trains as another.
+    """Measure how many times as fast, or as steady, one column trains as another.
 
-    With several seeds the interval is Student's, over the logarithms of their ratios. One seed
-    gives its range over the PSNR levels that are asked for, widened by :data:`ONE_SEED`, or a
-    bootstrap of its epochs.
+    With several seeds the interval is Student's, over the logarithms of their ratios. With one
+    seed it is the range over PSNR levels, widened by :data:`ONE_SEED`, or for stability a
+    bootstrap interval over epochs.
     """
     ratios: dict[int, list[float]] = {}
     notes: list[str] = []
@@ -166,11 +165,11 @@ def effect_on_curves(
         if not common:
             notes.append(f"x{scale}: no validation curves of the same seed by {claim.protocol}")
         for seed in common:
-            found = _ratios(claim, first[seed], second[seed])
-            if found is None:
+            seed_ratios = _ratios(claim, first[seed], second[seed])
+            if seed_ratios is None:
                 notes.append(f"x{scale} seed {seed}: the curves have too little in common")
                 continue
-            ratios.setdefault(seed, []).extend(found)
+            ratios.setdefault(seed, []).extend(seed_ratios)
             scales.append(scale)
     if not ratios:
         return MeasuredEffect("undecided", "x", notes=notes)
@@ -185,7 +184,7 @@ def effect_on_curves(
         interval = min(values) / allowance, max(values) * allowance
         notes.append("one seed: the noise between seeds is not known")
     return MeasuredEffect(
-        outcome=_faster(claim, interval),
+        outcome=_decide_curves(claim, interval),
         unit="x",
         effect=math.exp(logarithm),
         interval=interval,
@@ -197,12 +196,12 @@ def effect_on_curves(
 
 
 def _base(claim: EffectClaim, stratum: Stratum) -> float:
-    """The mean score that is 100 %."""
+    """The mean score that counts as 100 %."""
     own = claim.percent_of == "column"
     return stratum.base + float(stratum.differences.mean()) if own else stratum.base
 
 
-def _decided(claim: EffectClaim, interval: Interval | None) -> Outcome:
+def _decide(claim: EffectClaim, interval: Interval | None) -> Outcome:
     if interval is None:
         return "undecided"
     low, high = interval
@@ -217,39 +216,39 @@ def _decided(claim: EffectClaim, interval: Interval | None) -> Outcome:
             return "holds" if high <= margin else "does not hold" if low > margin else "undecided"
 
 
-def _joined(outcomes: Sequence[Outcome]) -> Outcome:
-    """Of a claim on every single data set: one reversal is enough against it."""
+def _combined(outcomes: Sequence[Outcome]) -> Outcome:
+    """Outcome of a claim about each data set: a single reversal refutes it."""
     if "does not hold" in outcomes:
         return "does not hold"
     return "holds" if set(outcomes) == {"holds"} else "undecided"
 
 
-def _faster(claim: CurveClaim, interval: Interval) -> Outcome:
+def _decide_curves(claim: CurveClaim, interval: Interval) -> Outcome:
     low, high = interval
     bound = 1 + claim.margin
-    gains, gains_not = low > bound, high < bound
+    above, below = low > bound, high < bound
     if isinstance(claim, Convergence) and claim.expect == "not_faster":
-        gains, gains_not = gains_not, gains
-    return "holds" if gains else "does not hold" if gains_not else "undecided"
+        above, below = below, above
+    return "holds" if above else "does not hold" if below else "undecided"
 
 
-def _curves(claim: CurveClaim, side: ComparedColumn, scale: int) -> dict[int, Curve]:
-    found = {
-        seed: read_curve(run, claim.protocol, side.weights)
-        for seed, run in side.by_seed(scale).items()
+def _curves(claim: CurveClaim, column: ComparedColumn, scale: int) -> dict[int, Curve]:
+    return {
+        seed: curve
+        for seed, run in column.by_seed(scale).items()
+        if (curve := read_curve(run, claim.protocol, column.weights)) is not None
     }
-    return {seed: curve for seed, curve in found.items() if curve is not None}
 
 
 def _ratios(claim: CurveClaim, first: Curve, second: Curve) -> list[float] | None:
     if isinstance(claim, Convergence):
-        pairs = [(c.updates.astype(np.float64), c.psnr) for c in (first, second)]
-        found = speed_ups(pairs[0], pairs[1])
+        fast, slow = ((c.updates.astype(np.float64), c.psnr) for c in (first, second))
+        ratios = speed_ups(fast, slow)
     else:
-        both = np.intersect1d(first.updates, second.updates)
-        steps = [np.diff(c.psnr[np.isin(c.updates, both)]) for c in (first, second)]
-        found = steadiness(steps[0], steps[1])
-    return None if found is None else found.tolist()
+        common = np.intersect1d(first.updates, second.updates)
+        steady, restless = (np.diff(c.psnr[np.isin(c.updates, common)]) for c in (first, second))
+        ratios = steadiness(steady, restless)
+    return None if ratios is None else ratios.tolist()
 
 
 def _wins(strata: Sequence[Stratum]) -> int:
@@ -263,7 +262,7 @@ def _where(strata: Sequence[Stratum]) -> str:
     return "; ".join(f"x{scale} {', '.join(names)}" for scale, names in scales.items())
 
 
-def _on_seeds(effects: Sequence[float]) -> list[str]:
+def _seed_notes(effects: Sequence[float]) -> list[str]:
     if len(effects) < 2:
         return ["one seed: the noise between seeds is not in the interval"]
     if min(effects) < 0 < max(effects):

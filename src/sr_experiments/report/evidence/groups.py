@@ -1,8 +1,8 @@
-"""Which runs may stand in one table.
+"""Grouping of runs into tables.
 
-A cell holds runs that differ in nothing but the seed. What may differ between columns is what the
-columns select on; runs that differ in anything else (budget, network, training data, updates, any
-other word) go to tables of their own.
+Runs of one cell differ in nothing but the seed. Columns may differ in what they select on; runs
+that differ in anything else (budget, network, training data, updates, any other choice) go to
+tables of their own.
 """
 
 import math
@@ -10,31 +10,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sr_experiments.report.evidence import records
-from sr_experiments.report.evidence.records import Run
+from sr_experiments.report.evidence.records import NetworkRecord, Run
 from sr_experiments.report.paper.definition import PaperNetwork, PaperTable
 
-#: Budgets from the largest; others come last.
+#: Budgets, the largest first; others follow.
 BUDGETS = ("paper", "study", "quick", "smoke")
-#: What always keeps runs apart.
+#: Runs that differ in one of these never share a table.
 SEPARATE = ("words.budget", "network.name", "network.size", "training.data")
-#: What keeps runs of one scale apart as soon as they differ in it, besides their words.
+#: Besides choices and settings, what sets runs of one scale apart if they differ in it.
 RECIPE = tuple(
     f"training.{key}" for key in ("images", "updates", "batch_size", "patch_size", "precision")
 )
 PARAMETERS = "network.parameters"
-#: Settings that a word or the scale stands for, or that a cell joins on purpose.
-SPOKEN_FOR = ("seed", "scale", "model.scale", "model.activation.", "model.convolution.")
-#: The runs of the reference that stands beside the columns.
+#: Settings that follow from a choice or the scale, and the seed, over which a cell averages.
+IMPLIED = ("seed", "scale", "model.scale", "model.activation.", "model.convolution.")
+#: Selector of the bicubic runs, the reference beside the columns.
 BICUBIC_RUNS = {"words.model": "bicubic", "words.method": "none"}
-#: Words that say nothing of their own: which data sets are scored, and the name of a network whose
-#: class and sizes are compared themselves (`edsr` and `edsr_baseline` are one at small budgets).
-HARMLESS = frozenset({"words.benchmarks", "words.model"})
+#: Choices without an effect of their own: which data sets are scored, and the name of a network,
+#: whose class and size are compared instead (`edsr` and `edsr_baseline` are one at small budgets).
+NEUTRAL = frozenset({"words.benchmarks", "words.model"})
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one table by column, and the values that hold them apart from the other tables."""
+    """Runs of one table by column, and the values that set them apart from the other tables."""
 
     runs: Mapping[str, Sequence[Run]]
     distinct: Mapping[str, Any]
@@ -46,21 +45,18 @@ class Group:
 
 
 def holds(run: Run, where: Mapping[str, Any]) -> bool:
-    """Whether every selector fits a run; a list of values means one of these."""
+    """Whether a run matches every selector; of a list of values, any."""
     return all(
         any(
-            _same(run.value(key), one) for one in (wanted if isinstance(wanted, list) else [wanted])
+            _same(run.value(key), value)
+            for value in (values if isinstance(values, list) else [values])
         )
-        for key, wanted in where.items()
+        for key, values in where.items()
     )
 
 
-def _listed(wanted: Any) -> list[Any]:
-    return wanted if isinstance(wanted, list) else [wanted]
-
-
 def _same(value: Any, wanted: Any) -> bool:
-    """Equal as YAML means it: 1 is 1.0, but true is not 1; rates come from arithmetic."""
+    """Whether two YAML values are equal: 1 is 1.0 but not true; floats may come from arithmetic."""
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted
     if isinstance(value, int | float) and isinstance(wanted, int | float):
@@ -68,7 +64,7 @@ def _same(value: Any, wanted: Any) -> bool:
     return bool(value == wanted)
 
 
-def fits(ours: records.NetworkRecord | None, wanted: PaperNetwork) -> bool:
+def fits(ours: NetworkRecord | None, wanted: PaperNetwork) -> bool:
     """Whether a run's network has the name and size of the paper's."""
     found = (ours.name.lower(), ours.size) if ours is not None else None
     return found == (wanted.name.lower(), wanted.size)
@@ -80,29 +76,30 @@ def budget_rank(budget: str) -> tuple[int, str]:
 
 
 def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Group]:
-    """Set runs apart that must not meet in a table; the largest budget and network come first.
+    """Split the runs of a table into groups that share a recipe, the largest budget first.
 
-    A column takes runs of other experiments than the table's only for lack of that one's. Of the
-    groups of a budget those of a single column are left out as soon as another has more: they
-    are runs of other questions that happen to fit a column, such as a teacher.
+    A column takes runs of other experiments only where it has none of the table's own. Groups with
+    a single column are dropped if another group of the same budget has more: they are runs made
+    for another purpose that happen to match a column, such as a teacher.
+
+    Args:
+        source: the table in print.
+        matched: the runs that match each column.
     """
     pairs = [(column, run) for column, runs in matched.items() for run in _preferred(source, runs)]
-    words = {f"words.{word}" for _, run in pairs for word in run.words}
+    choices = {f"words.{group}" for _, run in pairs for group in run.words}
     settings = {
-        f"settings.{key}"
-        for _, run in pairs
-        for key in run.settings
-        if not key.startswith(SPOKEN_FOR)
+        f"settings.{key}" for _, run in pairs for key in run.settings if not key.startswith(IMPLIED)
     }
     own = _own(source)
     separate = [key for key in SEPARATE if not key.startswith(own)]
-    candidates = (words | settings | {*RECIPE, *SEPARATE}) - HARMLESS - set(separate)
+    candidates = (choices | settings | {*RECIPE, *SEPARATE}) - NEUTRAL - set(separate)
 
     def differs(key: str, apart: Sequence[str]) -> bool:
         return _differs(pairs, key, apart, across=not key.startswith(own))
 
     keys = [key for key in sorted(candidates) if differs(key, separate)]
-    # They follow from the settings and the scale, so they only tell apart what these do not.
+    # Parameters follow from settings and scale: a key only where these do not tell runs apart.
     if differs(PARAMETERS, [*separate, *keys]):
         keys.append(PARAMETERS)
     groups: dict[tuple[str, ...], dict[str, list[Run]]] = {}
@@ -112,17 +109,17 @@ def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Grou
     # The first of the values is the budget.
     compared = {values[0] for values, group in groups.items() if len(group) > 1}
     groups = {v: group for v, group in groups.items() if len(group) > 1 or v[0] not in compared}
-    found = []
+    split_groups = []
     for _, group in sorted(groups.items()):
         first = next(iter(group.values()))[0]
-        found.append(Group(group, {key: first.value(key) for key in keys}))
-    return sorted(found, key=_rank)
+        split_groups.append(Group(group, {key: first.value(key) for key in keys}))
+    return sorted(split_groups, key=_rank)
 
 
 def _preferred(source: PaperTable, runs: Sequence[Run]) -> list[Run]:
-    """Runs of a column: those of other experiments only where it asks for them and has none.
+    """Runs of a column: of other experiments only at scales where the table's own has none.
 
-    It asks for the scales that are in print and for those of its own runs; with neither, for any.
+    These are limited to the scales that are in print or that its own runs have, if there are any.
     """
     own = {
         (run.scale, *_values(run, SEPARATE)) for run in runs if run.experiment == source.experiment
@@ -137,10 +134,10 @@ def _preferred(source: PaperTable, runs: Sequence[Run]) -> list[Run]:
 
 
 def _own(source: PaperTable) -> tuple[str, ...]:
-    """Heads of the keys of which a column may have a value of its own.
+    """Prefixes of the keys in which columns may differ.
 
-    These are its parameters, what the columns select on with all settings that a word stands for,
-    and what the table names.
+    These are the number of parameters, what the columns select on with all settings that follow
+    from it, and the keys that the table declares in ``varies``.
     """
     selected = {
         key
@@ -155,11 +152,11 @@ def _own(source: PaperTable) -> tuple[str, ...]:
 def _differs(
     pairs: Iterable[tuple[str, Run]], key: str, separate: Sequence[str], across: bool
 ) -> bool:
-    """Whether runs that would meet, in a cell or ``across`` the columns, differ in a value."""
+    """Whether runs that would share a cell, or a row if ``across`` columns, differ in a value."""
     seen: dict[tuple[Any, ...], set[str]] = {}
     for column, run in pairs:
-        meeting = (*_values(run, separate), run.scale, None if across else column)
-        seen.setdefault(meeting, set()).add(repr(run.value(key)))
+        place = (*_values(run, separate), run.scale, None if across else column)
+        seen.setdefault(place, set()).add(repr(run.value(key)))
     return any(len(values) > 1 for values in seen.values())
 
 

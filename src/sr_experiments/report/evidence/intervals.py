@@ -1,10 +1,10 @@
-"""How sure a difference is: paired bootstrap over images, shares, updates to reach a PSNR.
+"""Confidence intervals: paired bootstrap over images, shares, and ratios of validation curves.
 
 All intervals are 95 % intervals. The bootstrap is the symmetric studentised one (Hall, "The
 Bootstrap and Edgeworth Expansion", 1992, section 3.6). In 1,000 simulations each of 4, 5, 10, 14,
 30 and 100 differences, normal, Student t with 3 degrees of freedom and exponential, it covered the
 truth in 94 to 99 %. The percentile interval covered it in 75 to 84 % at 4 and 5 images (embedded,
-Set5) and 89 to 92 % at 14 (Set14), BCa was no better, so both would decide too soon.
+Set5) and 89 to 92 % at 14 (Set14), and BCa was no better, so both would decide too early.
 """
 
 import math
@@ -20,7 +20,7 @@ Interval = tuple[float, float]
 
 RESAMPLES = 10_000
 LEVEL = 0.95
-#: The normal quantile of a two-sided interval of this level.
+#: Normal quantile of a two-sided interval at this level.
 _Z = 1.959963984540054
 #: Student's 97.5 % quantiles for 1, 2, ... degrees of freedom; beyond, see :func:`mean_interval`.
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
@@ -28,14 +28,14 @@ _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.22
 
 @lru_cache(maxsize=32)
 def _resamples(n: int, count: int, seed: int, index: int) -> Values:
-    """What share of each resample every image is, ``(count, n)``; data sets draw on their own."""
+    """The weight of every image in each resample, ``(count, n)``; independent for each index."""
     generator = np.random.default_rng((seed, index))
     return generator.multinomial(n, np.full(n, 1 / n), size=count) / n
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its interval; None where there is too little to have one."""
+    """A mean and its interval; None if there are too few values for one."""
 
     value: float
     interval: Interval | None
@@ -44,17 +44,17 @@ class Estimate:
 def paired_bootstrap(
     strata: Sequence[Values], resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:
-    """The mean over strata of their mean differences, each stratum with equal weight.
+    """Estimate the mean over strata of their mean differences, all strata weighted equally.
 
     Args:
-        strata: the differences of the images of each data set, ``(n,)``, finite; images are
-            drawn within their own set.
-        resamples: how many.
+        strata: the differences of each data set, ``(images,)``, finite; images are resampled
+            within their set.
+        resamples: number of resamples.
         seed: of the resampling; the same differences give the same interval.
 
     Returns:
-        The mean, and no interval where resamples of one image repeated leave the quantile open:
-        a single data set needs four images.
+        The mean and its interval. There is none if so many resamples repeat a single image that
+        the quantile is infinite: a single data set needs four images.
 
     Raises:
         ValueError: no stratum, or an empty one.
@@ -73,10 +73,10 @@ def paired_bootstrap(
         means += drawn
         variances += (shares @ centred**2 - drawn**2) / n
     value /= len(strata)
-    size = max(float(np.abs(stratum).max()) for stratum in strata)
-    if math.sqrt(variance) <= 1e-12 * size:  # all images agree: there is nothing to resample
+    largest = max(float(np.abs(stratum).max()) for stratum in strata)
+    if math.sqrt(variance) <= 1e-12 * largest:  # all images agree: nothing to resample
         return Estimate(value, (value, value) if sum(map(len, strata)) >= 4 else None)
-    # A resample of one image repeated has no spread: its pivot is beyond every bound.
+    # A resample that repeats a single image has no spread: its pivot is infinite.
     spread = variances > 1e-12 * variance
     pivots = np.full(resamples, np.inf)
     pivots[spread] = np.abs(means[spread]) / np.sqrt(variances[spread])
@@ -89,13 +89,13 @@ def paired_bootstrap(
 
 
 def share_interval(wins: int, of: int) -> Interval:
-    """Wilson's interval of a share (Wilson 1927), which stays within [0, 1].
+    """Wilson's score interval of a proportion (Wilson 1927), which stays within [0, 1].
 
     Raises:
         ValueError: ``of`` is 0.
     """
     if of == 0:
-        raise ValueError("a share of no images")
+        raise ValueError("the share of no images is undefined")
     share, z2 = wins / of, _Z**2
     middle = (share + z2 / (2 * of)) / (1 + z2 / of)
     half = _Z / (1 + z2 / of) * math.sqrt(share * (1 - share) / of + z2 / (4 * of**2))
@@ -103,21 +103,21 @@ def share_interval(wins: int, of: int) -> Interval:
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:
-    """Student's interval of a mean, for the few values that seeds give; None below two."""
+    """Student's interval of a mean over seeds; None below two values."""
     n = len(values)
     if n < 2:
         return None
     array = np.asarray(values, dtype=np.float64)
-    # Behind the table: its tail expansion in 1/degrees, off by at most 0.002.
-    free = n - 1
-    tail = 2.3722 / free + 2.8225 / free**2
-    quantile = _STUDENT[free - 1] if free <= len(_STUDENT) else _Z + tail
+    degrees = n - 1
+    # Beyond the table, the expansion in 1/degrees, which is off by at most 0.002.
+    tail = 2.3722 / degrees + 2.8225 / degrees**2
+    quantile = _STUDENT[degrees - 1] if degrees <= len(_STUDENT) else _Z + tail
     half = quantile * float(array.std(ddof=1)) / math.sqrt(n)
     return float(array.mean()) - half, float(array.mean()) + half
 
 
 def updates_to_reach(updates: Values, psnr: Values, level: float) -> float | None:
-    """The update at which a validation curve first reaches a PSNR, between two looks by a line.
+    """The update at which a validation curve first reaches a PSNR, interpolated linearly.
 
     Args:
         updates: ``(n,)``, rising.
@@ -125,7 +125,7 @@ def updates_to_reach(updates: Values, psnr: Values, level: float) -> float | Non
         level: in dB.
 
     Returns:
-        None if it never does.
+        The update; None if the curve never reaches the level.
     """
     reached = np.flatnonzero(psnr >= level)
     if len(reached) == 0:
@@ -140,18 +140,18 @@ def updates_to_reach(updates: Values, psnr: Values, level: float) -> float | Non
 def speed_ups(
     fast: tuple[Values, Values], slow: tuple[Values, Values], levels: int = 9
 ) -> Values | None:
-    """How many times as many updates ``slow`` needs as ``fast``, at PSNR that both reach.
+    """Ratio of the updates that ``slow`` and ``fast`` need to reach the same PSNR.
 
-    The levels lie evenly between the better of the two first looks and the lower of the two
-    maxima, without the ends, so that no single noisy look decides.
+    The levels are evenly spaced between the higher of the two first values and the lower of the
+    two maxima, both excluded, so that no single noisy validation decides.
 
     Args:
-        fast: updates and PSNR of a curve.
+        fast: updates and PSNR of one curve, each ``(n,)``.
         slow: of the other.
-        levels: how many.
+        levels: number of PSNR levels.
 
     Returns:
-        ``(levels,)``, or None where no PSNR is reached by both on the way.
+        ``(levels,)``, above 1 where ``fast`` is faster; None if the curves have no range in common.
     """
     low = max(fast[1][0], slow[1][0])
     high = min(fast[1].max(), slow[1].max())
@@ -167,16 +167,16 @@ def speed_ups(
 
 
 def steadiness(steady: Values, restless: Values, resamples: int = 999) -> Values | None:
-    """How many times as much ``restless`` changes from one look to the next as ``steady``.
+    """Ratio of the mean absolute changes of two validation curves, ``restless`` to ``steady``.
 
     Args:
-        steady: changes of PSNR between the looks of a curve, ``(n,)``.
-        restless: of another curve, between the same looks.
-        resamples: of the looks, both curves alike, to see how far the ratio depends on few.
+        steady: changes of PSNR between successive validations, ``(n,)``.
+        restless: of another curve, between the same validations.
+        resamples: number of bootstrap resamples, of both curves together.
 
     Returns:
-        The ratio of the mean absolute changes, and the ends of its 95 % percentile interval,
-        ``(3,)``, rising; None below eight changes, or where ``steady`` never changes.
+        The ratio and the ends of its 95 % percentile interval, ``(3,)``, rising; None below eight
+        changes, or if one of the curves never changes.
     """
     n = len(steady)
     first, second = np.abs(steady), np.abs(restless)

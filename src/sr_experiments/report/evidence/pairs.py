@@ -1,4 +1,4 @@
-"""Scores of two columns set against each other image by image."""
+"""Scores of two columns, paired by image."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,17 +15,17 @@ from sr_experiments.report.paper.strict import Metric
 
 @dataclass(frozen=True)
 class ComparedColumn:
-    """The runs of a column at the scales of a claim, and which of their weights are read."""
+    """The runs of a column at the scales of a claim, and the weights whose scores count."""
 
     name: str
     label: str
     weights: str
     runs: Sequence[Run]
-    #: Bicubic has no seed: its one score stands beside those of every seed.
+    #: Bicubic has no seed: its score is paired with those of every seed.
     seedless: bool = False
 
     def by_seed(self, scale: int) -> dict[int, Run]:
-        """The run of each seed at a scale; of several the one that ended last."""
+        """The run of each seed at a scale; of several, the one that ended last."""
         runs = sorted((run for run in self.runs if run.scale == scale), key=lambda run: run.ended)
         return {run.seed: run for run in runs}
 
@@ -34,8 +34,13 @@ class ComparedColumn:
 class Stratum:
     """One data set at one scale.
 
-    ``differences`` are the column's less the other's, ``(images,)``, of scores that are means over
-    the seeds; ``base`` is the other's mean score; ``by_seed`` has the mean difference of each seed.
+    Attributes:
+        scale: the scale.
+        dataset: the data set.
+        differences: scores of the column minus those of the other, averaged over seeds,
+            ``(images,)``.
+        base: mean score of the other column.
+        by_seed: mean difference of each seed.
     """
 
     scale: int
@@ -47,14 +52,14 @@ class Stratum:
 
 @dataclass(frozen=True)
 class PairedScores:
-    """All strata of a claim; ``notes`` say what is missing."""
+    """All strata of a claim; ``notes`` name what is missing."""
 
     strata: Sequence[Stratum]
     notes: Sequence[str]
 
     @property
     def seeds(self) -> list[int]:
-        """The seeds that every stratum has of both sides."""
+        """The seeds that both columns have in every stratum."""
         common = [set(stratum.by_seed) for stratum in self.strata]
         return sorted(set.intersection(*common)) if common else []
 
@@ -64,14 +69,14 @@ def pair_scores(
 ) -> PairedScores:
     """Pair the scores of two columns.
 
-    The claim's data sets are taken, or all of the table's, as far as both columns have been scored
-    on them; only where there is none of them, whatever else both were scored on.
+    The data sets are those of the claim (or of its table) that both columns were scored on; if
+    there is none, all others that both were scored on.
 
     Args:
-        table: of the claim; its protocols count.
-        claim: for its metric, scales and data sets.
+        table: of the claim; it names the protocols.
+        claim: it names metric, scales and data sets.
         column: what the claim is about.
-        over: what it is set against.
+        over: what it is compared with.
     """
     wanted = claim.datasets or list(table.datasets)
     strata: list[Stratum] = []
@@ -82,15 +87,15 @@ def pair_scores(
             notes.append(f"no run at x{scale}")
             continue
         scored = [{key.dataset for run in side.values() for key in run.scores} for side in sides]
-        there = scored[0] & scored[1]
-        chosen = [name for name in wanted if name in there]
-        lacking = [name for name in wanted if name not in there]
+        common = scored[0] & scored[1]
+        chosen = [name for name in wanted if name in common]
+        missing = [name for name in wanted if name not in common]
         if not chosen:
-            chosen = sorted(there - set(wanted))
+            chosen = sorted(common - set(wanted))
             if chosen:
                 notes.append(f"x{scale}: on {', '.join(chosen)} in place of {', '.join(wanted)}")
-        elif lacking:
-            notes.append(f"x{scale}: without {', '.join(lacking)}")
+        elif missing:
+            notes.append(f"x{scale}: without {', '.join(missing)}")
         for name in chosen:
             stratum = _stratum(table, claim.metric, scale, name, (column, over), sides, notes)
             if stratum is not None:
@@ -107,8 +112,7 @@ def _stratum(
     runs: tuple[Mapping[int, Run], Mapping[int, Run]],
     notes: list[str],
 ) -> Stratum | None:
-    rules = table.protocols(dataset)
-    protocol = rules.psnr if metric == "psnr" else rules.ssim
+    protocol = getattr(table.protocols(dataset), metric)
     place = f"x{scale} {dataset}"
     if protocol is None:
         notes.append(f"{place}: no protocol for SSIM")
@@ -117,15 +121,15 @@ def _stratum(
     for side, members in zip(sides, runs, strict=True):
         key = ScoreKey(dataset, side.weights, protocol)
         by_seed = {seed: run.scores.get(key, {}) for seed, run in members.items()}
-        found = {
+        values = {
             seed: {image: getattr(score, metric) for image, score in images.items()}
             for seed, images in by_seed.items()
             if images
         }
-        if not found:
+        if not values:
             notes.append(f"{place}: {side.label} has no scores of its {side.weights} weights")
             return None
-        scores.append(found)
+        scores.append(values)
     above, below = scores
     if sides[1].seedless:
         below = dict.fromkeys(above, next(reversed(below.values())))
@@ -133,12 +137,11 @@ def _stratum(
     if not seeds:
         notes.append(f"{place}: the two have no seed in common")
         return None
-    tables = [side[seed] for seed in seeds for side in (above, below)]
-    images = sorted(set.intersection(*(set(table) for table in tables)))
-    everything = set.union(*(set(table) for table in tables))
-    usable = [i for i in images if all(_finite(table[i]) for table in tables)]
-    if len(usable) < len(everything):
-        notes.append(f"{place}: {len(usable)} of {len(everything)} images, those scored by all")
+    by_run = [side[seed] for seed in seeds for side in (above, below)]
+    images = set.union(*(set(values) for values in by_run))
+    usable = [i for i in sorted(images) if all(_finite(values.get(i)) for values in by_run)]
+    if len(usable) < len(images):
+        notes.append(f"{place}: {len(usable)} of {len(images)} images, those scored by all")
     if not usable:
         return None
     first, second = (

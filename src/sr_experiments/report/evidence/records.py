@@ -1,4 +1,4 @@
-"""What a run directory holds, typed: the side of the runs that a report reads."""
+"""Contents of a run directory, as the report reads them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,8 +33,7 @@ class Record(BaseModel):
 class NetworkRecord(Record):
     """The network of a run; ``size`` as in 4x16 (residual blocks x features).
 
-    ``multiply_adds`` are those for a picture of 1280x720 when enlarged; None if they were not
-    written.
+    ``multiply_adds`` are for an output image of 1280x720; None if they were not written.
     """
 
     name: str

@@ -1,10 +1,10 @@
-"""A paper's table in memory: published numbers, and ours where runs fill the same cell."""
+"""A paper's table: published numbers beside the scores of our runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.report.evidence.cells import Cell, Cells, ColumnRuns, fill, mean_cells
+from sr_experiments.report.evidence.cells import Cell, Cells, ColumnRuns, dataset_cells, mean_cells
 from sr_experiments.report.evidence.groups import BICUBIC_RUNS, Group, budget_rank, holds, split
 from sr_experiments.report.evidence.records import Run
 from sr_experiments.report.paper.claims import BICUBIC
@@ -14,9 +14,10 @@ from sr_experiments.report.paper.strict import METRICS, Metric
 
 @dataclass(frozen=True)
 class Row:
-    """A data set at a scale, both sides by column.
+    """A data set at a scale: published scores and ours, by column.
 
-    ``images`` counts those of ours; it is None for an average and where we have no score.
+    ``images`` is the number of images that ours average; None for the average over data sets and
+    where we have no score.
     """
 
     scale: int
@@ -29,7 +30,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one budget, network and recipe; ``notes`` say what was left out and why."""
+    """Rows of one budget, network and recipe; ``notes`` say what was left out, and why."""
 
     paper: Paper
     source: PaperTable
@@ -39,23 +40,23 @@ class Table:
 
     @property
     def budget(self) -> str | None:
-        """The budget of our runs; None where there is no run."""
+        """The budget of our runs; None without runs."""
         return self.group.members[0].budget if self.group.members else None
 
 
 def build_tables(paper: Paper, runs: Sequence[Run], budget: str | None = None) -> list[Table]:
-    """The tables of a paper: one for each budget, network and recipe, the largest first.
+    """Build the tables of a paper: one for each budget, network and recipe, the largest first.
 
     Args:
         paper: the published side.
-        runs: finished runs; those that fit no column are left out.
-        budget: only this one.
+        runs: finished runs; those that match no column are left out.
+        budget: use only runs of this budget.
 
     Returns:
-        At least one table for each of the paper's; without a run it has published numbers only.
+        At least one table for each of the paper's; without runs it has published numbers only.
 
     Raises:
-        UserError: no run of the paper has the budget asked for.
+        UserError: no run of the paper has this budget.
     """
     bicubic = [run for run in runs if holds(run, BICUBIC_RUNS)]
     matched = [
@@ -63,20 +64,36 @@ def build_tables(paper: Paper, runs: Sequence[Run], budget: str | None = None) -
         for source in paper.tables
     ]
     if budget is not None:
-        members = [run for by_column in matched for found in by_column.values() for run in found]
-        there = sorted({run.budget for run in members}, key=budget_rank)
-        if budget not in there:
-            told = f"there are runs of {', '.join(there)}" if there else "there are no runs"
-            raise UserError(f"no run of {paper.name} has budget={budget}; {told}")
+        _check_budget(
+            paper, budget, {run.budget for by in matched for rs in by.values() for run in rs}
+        )
         matched = [
-            {column: [r for r in found if r.budget == budget] for column, found in m.items()}
-            for m in matched
+            {column: [r for r in found if r.budget == budget] for column, found in by.items()}
+            for by in matched
         ]
     tables: list[Table] = []
     for source, by_column in zip(paper.tables, matched, strict=True):
         for group in split(source, by_column) or [Group({}, {})]:
             tables.append(_table(paper, source, group, bicubic))
     return tables
+
+
+def _check_budget(paper: Paper, budget: str, present: set[str]) -> None:
+    if not present:
+        raise UserError(
+            "paper-without-runs",
+            "no run of {paper} has budget={budget}; there are no runs",
+            paper=paper.name,
+            budget=budget,
+        )
+    if budget not in present:
+        raise UserError(
+            "budget-without-runs",
+            "no run of {paper} has budget={budget}; there are runs of {present}",
+            paper=paper.name,
+            budget=budget,
+            present=", ".join(sorted(present, key=budget_rank)),
+        )
 
 
 def _table(paper: Paper, source: PaperTable, group: Group, bicubic: Sequence[Run]) -> Table:
@@ -127,25 +144,27 @@ def _row(
     reference: Sequence[Run],
     notes: list[str],
 ) -> Row:
-    rules = source.protocols(name)
-    ours, images = fill(name, rules, columns, notes)
-    # Bicubic has no seed and no training: of several runs any will do that scored these images.
-    simple: Cells = {}
+    protocols = source.protocols(name)
+    ours, images = dataset_cells(name, protocols, columns, notes)
+    # Bicubic has no seed and no training: the newest run that scored these images counts.
+    bicubic: Cells = {}
     for run in sorted(reference, key=lambda run: run.ended):
-        cells, seen = fill(name, rules, {BICUBIC: ColumnRuns("raw", [run])}, [], images)
+        cells, names = dataset_cells(
+            name, protocols, {BICUBIC: ColumnRuns("raw", [run])}, [], images
+        )
         if cells:
-            simple = {metric: Cell({0: cell.mean}) for metric, cell in cells[BICUBIC].items()}
-            images = seen
+            bicubic = {metric: Cell({0: cell.mean}) for metric, cell in cells[BICUBIC].items()}
+            images = names
     for column in source.columns:
         mean = ours[column.id]["psnr"].mean if column.id in ours else None
-        if mean is not None and "psnr" in simple and mean < simple["psnr"].mean:
+        if mean is not None and "psnr" in bicubic and mean < bicubic["psnr"].mean:
             notes.append(f"x{scale} {name}: {column.label} is below bicubic")
     return Row(
         scale=scale,
         dataset=name,
         published=_published(source, scale, name),
         ours=ours,
-        bicubic=simple,
+        bicubic=bicubic,
         images=len(images) or None,
     )
 
@@ -159,20 +178,20 @@ def _published(source: PaperTable, scale: int, name: str) -> dict[str, dict[Metr
 
 
 def _average(source: PaperTable, scale: int, rows: Sequence[Row], notes: list[str]) -> Row:
-    """The mean over the data sets; of ours only for variants and seeds that have them all."""
-    assert source.average is not None  # the caller's condition
+    """The mean over data sets; of ours, only for columns and seeds that have all of them."""
+    assert source.average is not None  # checked by the caller
     label, over = source.average.label, source.average.over
-    parts = {row.dataset: row for row in rows}
-    without = [name for name in over if name not in parts or not parts[name].ours]
-    if 0 < len(without) < len(over):
-        notes.append(f"x{scale} {label}: not given for ours, without {', '.join(without)}")
-    chosen = [parts[name] for name in over if name in parts]
+    by_name = {row.dataset: row for row in rows}
+    missing = [name for name in over if name not in by_name or not by_name[name].ours]
+    if 0 < len(missing) < len(over):
+        notes.append(f"x{scale} {label}: not given for ours, without {', '.join(missing)}")
+    chosen = [by_name[name] for name in over if name in by_name]
     ours = {c.id: mean_cells([row.ours.get(c.id, {}) for row in chosen]) for c in source.columns}
-    whole = len(chosen) == len(over)
+    complete = len(chosen) == len(over)
     return Row(
         scale=scale,
         dataset=label,
         published=_published(source, scale, label),
-        ours={column: cells for column, cells in ours.items() if cells and whole},
-        bicubic=mean_cells([row.bicubic for row in chosen]) if whole else {},
+        ours={column: cells for column, cells in ours.items() if cells and complete},
+        bicubic=mean_cells([row.bicubic for row in chosen]) if complete else {},
     )

@@ -1,9 +1,9 @@
-"""What the evidence of our runs says of a paper's claims.
+"""Verdicts of our runs on a paper's claims.
 
-A claim is judged on runs of one budget, network and recipe at a time, never across them. A
-difference is paired by image and its interval is over images; the spread over seeds stands beside
-it. A verdict is on the claim's direction or bound with these runs; budget and network stand beside
-it, and only those of the paper itself would make it one on the paper's own numbers.
+A claim is judged on runs of one budget, network and recipe at a time, never across them.
+Differences are paired by image and intervals are over images; the spread over seeds is reported
+separately. A verdict is about the claim's direction or bound on these runs. It is printed with
+their budget and network, and says nothing of the paper's own numbers unless both are the paper's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,15 +42,15 @@ __all__ = ["DatasetEffect", "Outcome", "Verdict", "judge"]
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict(MeasuredEffect):
-    """What runs of one budget, network and recipe say of a claim.
+    """The verdict of runs of one budget, network and recipe on a claim.
 
     Attributes:
         claim: of the paper.
-        published: the paper's effect, where it tells one.
+        published: the paper's effect, if it states one.
         budgets: of our runs, the largest first.
-        networks: names and sizes of ours.
+        networks: names and sizes of our networks.
         same_size: whether our networks have the name and size of the paper's.
-        distinct: what sets these runs apart from others that the claim is judged on.
+        distinct: values that set these runs apart from others that the claim is judged on.
     """
 
     claim: Claim
@@ -62,16 +62,16 @@ class Verdict(MeasuredEffect):
 
 
 def judge(paper: Paper, runs: Sequence[Run], budget: str | None = None) -> list[Verdict]:
-    """Judge every claim of a paper, in its order; the largest budget and network come first.
+    """Judge every claim of a paper in its order, on the largest budget and network first.
 
     Args:
         paper: with its claims.
-        runs: finished runs; those that fit no column are left out.
-        budget: only runs of this one.
+        runs: finished runs; those that match no column are left out.
+        budget: use only runs of this budget.
 
     Returns:
-        For each claim a verdict for each group of runs that may stand in one table and has both
-        of the claim's columns; ``no runs`` where there is none.
+        For each claim, a verdict for each group of runs that has both of the claim's columns; one
+        with the outcome ``no runs`` if there is none.
     """
     bicubic = [run for run in runs if holds(run, BICUBIC_RUNS)]
     chosen = [run for run in runs if budget in (None, run.budget)]
@@ -82,20 +82,20 @@ def judge(paper: Paper, runs: Sequence[Run], budget: str | None = None) -> list[
     verdicts: list[Verdict] = []
     for claim in paper.claims:
         table = paper.table(claim.table)
-        found = []
+        of_claim = []
         for group in groups[claim.table]:
-            column, over = (_side(table, group, name, bicubic, claim) for name in _names(claim))
+            column, over = (
+                _compared(table, group, name, bicubic, claim) for name in (claim.column, claim.over)
+            )
             if {run.scale for run in column.runs} & {run.scale for run in over.runs}:
-                found.append(_verdict(paper, claim, group, column, over))
-        verdicts += found or [Verdict(outcome="no runs", claim=claim, published=_published(claim))]
+                of_claim.append(_verdict(paper, claim, group, column, over))
+        verdicts += of_claim or [
+            Verdict(outcome="no runs", claim=claim, published=_published(claim))
+        ]
     return verdicts
 
 
-def _names(claim: Claim) -> tuple[str, str]:
-    return claim.column, claim.over
-
-
-def _side(
+def _compared(
     table: PaperTable, group: Group, name: str, bicubic: Sequence[Run], claim: Claim
 ) -> ComparedColumn:
     if name == BICUBIC:
@@ -110,26 +110,26 @@ def _verdict(
     paper: Paper, claim: Claim, group: Group, column: ComparedColumn, over: ComparedColumn
 ) -> Verdict:
     table = paper.table(claim.table)
-    finding: MeasuredEffect
+    measured: MeasuredEffect
     if isinstance(claim, Convergence | Stability):
-        finding = effect_on_curves(claim, column, over)
+        measured = effect_on_curves(claim, column, over)
     elif isinstance(claim, Share):
-        finding = share_of_images(claim, pair_scores(table, claim, column, over))
+        measured = share_of_images(claim, pair_scores(table, claim, column, over))
     else:
-        finding = effect_of_scores(claim, pair_scores(table, claim, column, over))
-    sides = [side for side in (column, over) if not side.seedless]
-    ours = [run for side in sides for run in side.runs]
+        measured = effect_of_scores(claim, pair_scores(table, claim, column, over))
+    trained = [compared for compared in (column, over) if not compared.seedless]
+    ours = [run for compared in trained for run in compared.runs]
     budgets = sorted({run.budget for run in ours}, key=budget_rank)
     same = all(
-        fits(run.network, paper.network_of(table, table.column(side.name)))
-        for side in sides
-        for run in side.runs
+        fits(run.network, paper.network_of(table, table.column(compared.name)))
+        for compared in trained
+        for run in compared.runs
     )
-    notes = list(finding.notes)
+    notes = list(measured.notes)
     if "smoke" in budgets:
         notes.append("budget=smoke proves that the runs work; its numbers mean nothing")
     return Verdict(
-        **vars(finding) | {"notes": notes},
+        **vars(measured) | {"notes": notes},
         claim=claim,
         published=_published(claim),
         budgets=budgets,
