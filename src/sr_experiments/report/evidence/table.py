@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.report.evidence.cells import Cell, Cells, Source, fill, mean_cells
+from sr_experiments.report.evidence.cells import Cell, Cells, ColumnRuns, fill, mean_cells
 from sr_experiments.report.evidence.groups import BICUBIC_RUNS, Group, budget_rank, holds, split
-from sr_experiments.report.evidence.records import Run
 from sr_experiments.report.paper.claims import BICUBIC
 from sr_experiments.report.paper.definition import Paper, PaperTable
 from sr_experiments.report.paper.strict import METRICS, Metric
+from sr_experiments.runs.records import Run
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _table(paper: Paper, source: PaperTable, group: Group, bicubic: Sequence[Run
     rows: list[Row] = []
     for scale in sorted({*source.published, *(run.scale for run in group.members)}):
         columns = {
-            column.id: Source(
+            column.id: ColumnRuns(
                 column.weights, [r for r in group.runs.get(column.id, ()) if r.scale == scale]
             )
             for column in source.columns
@@ -97,7 +97,7 @@ def _table(paper: Paper, source: PaperTable, group: Group, bicubic: Sequence[Run
 def _rows(
     source: PaperTable,
     scale: int,
-    columns: Mapping[str, Source],
+    columns: Mapping[str, ColumnRuns],
     reference: Sequence[Run],
     notes: list[str],
 ) -> list[Row]:
@@ -123,7 +123,7 @@ def _row(
     source: PaperTable,
     scale: int,
     name: str,
-    columns: Mapping[str, Source],
+    columns: Mapping[str, ColumnRuns],
     reference: Sequence[Run],
     notes: list[str],
 ) -> Row:
@@ -132,7 +132,7 @@ def _row(
     # Bicubic has no seed and no training: of several runs any will do that scored these images.
     simple: Cells = {}
     for run in sorted(reference, key=lambda run: run.ended):
-        cells, seen = fill(name, rules, {BICUBIC: Source("raw", [run])}, [], images)
+        cells, seen = fill(name, rules, {BICUBIC: ColumnRuns("raw", [run])}, [], images)
         if cells:
             simple = {metric: Cell({0: cell.mean}) for metric, cell in cells[BICUBIC].items()}
             images = seen
