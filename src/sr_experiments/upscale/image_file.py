@@ -62,7 +62,7 @@ class Picture:
     notes: list[Message] = field(default_factory=list)
 
 
-def measure(path: Path) -> tuple[int, bool]:
+def measure_image(path: Path) -> tuple[int, bool]:
     """Pixels of all frames, and whether there are several; from the header alone. (0, False) if it
     cannot be told.
     """
