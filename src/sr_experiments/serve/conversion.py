@@ -29,7 +29,8 @@ from sr_experiments.serve.refusals import (
 )
 from sr_experiments.upscale.convert_image import enlarge_file
 from sr_experiments.upscale.upscaler import OUT_OF_MEMORY, Progress, Upscaler
-from sr_experiments.upscale.video.convert import VideoOptions, enlarge_video
+from sr_experiments.upscale.video.convert import enlarge_video
+from sr_experiments.upscale.video.options import VideoOptions
 
 #: The scoring rule of RCAN's, SwinIR's and BasicSR's tables, for RGB images of any size.
 PROTOCOL = "y"
