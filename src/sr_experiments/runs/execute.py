@@ -55,11 +55,11 @@ if TYPE_CHECKING:
 def execute(plan: "Plan", console: Console) -> None:
     """Train (or go on training) and score a run, and write its results.
 
-    Nothing is written into the run's directory before the network is built and all pictures are
+    Nothing is written into the run's directory before the network is built and all images are
     read.
 
     Raises:
-        UserError: a mistake in the config, damaged pictures, or a training that failed.
+        UserError: a mistake in the config, damaged images, or a training that failed.
     """
     config, directory = plan.config, plan.directory
     _quiet()
@@ -140,7 +140,7 @@ def _trainer(
     if where.strategy != "auto" or str(where.devices) != "1":
         # Buffers of these networks are the same in all processes by themselves. Broadcasting them
         # in every forward pass would wait for ever where processes have different numbers of
-        # pictures to score.
+        # images to score.
         unused = where.strategy.endswith("_true")
         strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=unused)
     asked = {
@@ -344,7 +344,7 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     ignore = partial(warnings.filterwarnings, "ignore")
     ignore(module="lightning.*")
-    ignore(module="torchmetrics.*")  # a process without a picture of a small set
+    ignore(module="torchmetrics.*")  # a process without an image of a small set
     ignore(message=".*lr_scheduler.step.*")
 
 

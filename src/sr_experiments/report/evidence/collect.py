@@ -57,7 +57,11 @@ def collect(runs_root: Path) -> Collection:
         UserError: there is no such folder.
     """
     if not runs_root.is_dir():
-        raise UserError(f"{runs_root}: no such folder of runs; run an experiment, or name another")
+        raise UserError(
+            "runs-folder-missing",
+            "{folder}: no such folder of runs; run an experiment, or name another folder",
+            folder=runs_root,
+        )
     runs: dict[str, Run] = {}
     skipped: list[tuple[Path, str]] = []
     for directory in _candidates(runs_root, skipped):

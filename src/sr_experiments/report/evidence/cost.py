@@ -12,7 +12,7 @@ HEAD = (
     *("ms per update", "Ratio", "Runs"),
 )
 LEGEND = (
-    "Multiply-adds in billions (G), of a picture that is 1280x720 when enlarged. "
+    "Multiply-adds in billions (G), for an output of 1280x720. "
     "Time of a training step with its loading and validation, median over runs; ratio to the "
     "first variant of the same scale and device. Runs that shared a machine with others were "
     "slowed by them."

@@ -66,8 +66,13 @@ def build_tables(paper: Paper, runs: Sequence[Run], budget: str | None = None) -
         members = [run for by_column in matched for found in by_column.values() for run in found]
         there = sorted({run.budget for run in members}, key=budget_rank)
         if budget not in there:
-            told = f"there are runs of {', '.join(there)}" if there else "there are no runs"
-            raise UserError(f"no run of {paper.name} has budget={budget}; {told}")
+            raise UserError(
+                "budget-without-runs",
+                "no run of {paper} has budget={budget}; there are runs of: {budgets}",
+                paper=paper.name,
+                budget=budget,
+                budgets=", ".join(there) or "none",
+            )
         matched = [
             {column: [r for r in found if r.budget == budget] for column, found in m.items()}
             for m in matched

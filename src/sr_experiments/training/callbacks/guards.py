@@ -146,7 +146,7 @@ class FiniteLoss(Callback):
         """Raise if one of the remembered losses is not finite.
 
         Raises:
-            UserError: naming the update, the rate and the pictures of the batch.
+            UserError: naming the update, the rate and the images of the batch.
         """
         if not self.losses:
             return
@@ -163,8 +163,8 @@ class FiniteLoss(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, SuperResolutionData) and data.stream is not None:
             pairs, crops = data.stream.crops(t)
-            pictures = sorted({pairs.hr.names[i] for i in crops.image.tolist()})
-            names = f"; its batch was cut from {', '.join(pictures[:8])}"
+            images = sorted({pairs.hr.names[i] for i in crops.image.tolist()})
+            names = f"; its batch was cut from {', '.join(images[:8])}"
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         raise UserError(
             "loss-not-finite",
