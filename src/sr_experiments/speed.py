@@ -1,131 +1,146 @@
-"""How many frames a second this machine enlarges.
+"""Measure how many frames per second this machine enlarges.
 
-``python -m sr_experiments.speed`` measures networks, factors, sizes, engines and batches, and
-prints a table. What is measured is the way from RGB to RGB, as ``upscale`` goes it.
+``python -m sr_experiments.speed`` measures networks, scales, sizes, engines and batches, and prints
+a table. What is measured is the way from RGB to RGB that ``upscale`` takes.
 """
 
+import argparse
 import itertools
-import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-
-from sr_experiments.core.cli import Parser, number, whole
+from sr_experiments.core.cli import Parser, command, number, whole
+from sr_experiments.core.console import errors, output, print_error, print_table
+from sr_experiments.core.device import choose_device
 from sr_experiments.core.errors import UserError
-from sr_experiments.upscale.load_network import find
-from sr_experiments.upscale.options import device_of, scale_of
+from sr_experiments.upscale.arguments import Engine, add_device, device_name, scale
 from sr_experiments.upscale.shipped import DEFAULT, shipped
-from sr_experiments.upscale.throughput import machine, measured
-from sr_experiments.upscale.upscaler import Upscaler
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 SIZES = ((640, 360), (1280, 720), (1920, 1080))
-MOST_SIDE = 8192
+MAX_SIDE = 8192
 
 
-class Case(NamedTuple):
-    """What is measured: a line of the table."""
+class SpeedCase(NamedTuple):
+    """What a line of the table measures.
+
+    Attributes:
+        model: as ``--model`` of ``upscale``.
+        scale: above 1.
+        size: width and height of a frame.
+        engine: what computes the network.
+        batch: frames at a time; 0 for what ``upscale`` takes.
+    """
 
     model: str
     scale: Fraction
     size: tuple[int, int]
-    engine: str
+    engine: Engine
     batch: int
 
+    def __str__(self) -> str:
+        return f"{self.model} x{float(self.scale):g}"
 
+
+@command("what was measured until then is above")
 def main(argv: list[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        0 when all was measured, 1 when a network could not do what was asked, 2 for a user's
+        0 when everything was measured, 1 when a network does not support a case, 2 for a user's
         mistake, 130 when interrupted.
     """
-    try:
-        options = _parser().parse_args(argv)
-        cases = _cases(options)
-        for model in options.model:  # before anything is measured
-            find(model, max(options.scale))
-        device = device_of(options.device)
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    errors = Console(stderr=True)
+    options = _parser().parse_args(argv)
+
+    from rich.table import Table
+
+    from sr_experiments.upscale.load_network import load_network
+    from sr_experiments.upscale.throughput import machine
+
+    for model in options.model:  # before anything is measured
+        load_network(model, max(options.scale))
+    device = choose_device(options.device)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("network", "scale", "from", "to", "engine", "batch"):
         table.add_column(column, no_wrap=True)
     for column in ("frames/s", "ms a frame"):
         table.add_column(column, justify="right", no_wrap=True)
-    refused: dict[str, None] = {}
-    bars = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    interrupted = False
+    refused: list[str] = []
     try:
-        with Progress(*bars, console=errors, disable=not errors.is_terminal) as progress:
-            task = progress.add_task("measuring", total=len(cases))
-            for case in cases:
-                width, height = case.size
-                said = f"{case.model} x{float(case.scale):g} {width}x{height}"
-                progress.update(task, description=said)
-                try:
-                    table.add_row(*_row(case, options))
-                except UserError as error:
-                    refused[f"{case.model} x{float(case.scale):g}: {error}"] = None
-                progress.advance(task)
-    except KeyboardInterrupt:
-        interrupted = True
-    if table.row_count:
-        console.print(f"from RGB to RGB, {machine(device)}; the median of {options.seconds:g} s")
-        # As wide as it is: a table in a file is not folded at 80 columns.
-        console.width = 10_000
-        console.width = console.measure(table).maximum
-        console.print(table)
-    for line in refused:
-        sys.stderr.write(f"error: {line}\n")
-    if interrupted:
-        sys.stderr.write("error: interrupted; measured so far is above\n")
-        return 130
+        _measure(_cases(options), options, table, refused)
+    finally:
+        console = output()
+        if table.row_count:
+            console.print(
+                f"from RGB to RGB, {machine(device)}; the median of {options.seconds:g} s"
+            )
+            print_table(console, table)
+        for line in dict.fromkeys(refused):
+            print_error(line)
     return 1 if refused else 0
 
 
-def _row(case: Case, options: Namespace) -> list[str]:
+def _measure(
+    cases: Sequence[SpeedCase], options: Namespace, table: "Table", refused: list[str]
+) -> None:
+    """Add a row to the table for each case, or a line to ``refused``."""
+    from rich.progress import track
+
+    console = errors()
+    for case in track(cases, "measuring", console=console, disable=not console.is_terminal):
+        try:
+            table.add_row(*_row(case, options))
+        except UserError as error:
+            refused.append(f"{case}: {error}")
+
+
+def _row(case: SpeedCase, options: Namespace) -> list[str]:
+    from sr_experiments.upscale.load_network import load_network
+    from sr_experiments.upscale.throughput import measured
+    from sr_experiments.upscale.upscaler import Upscaler
+
     width, height = case.size
-    found = find(case.model, case.scale)
+    loaded = load_network(case.model, case.scale)
     upscaler = Upscaler(
-        found.network,
+        loaded.network,
         case.scale,
-        device_of(options.device, case.engine),
+        choose_device(device_name(options.device, case.engine)),
         engine=case.engine,
         batch=case.batch or None,
     )
-    figure = measured(upscaler, height, width, options.seconds)
+    speed = measured(upscaler, height, width, options.seconds)
     rows, columns = upscaler.size(height, width)
     return [
-        *(found.words, f"x{float(case.scale):g}", f"{width}x{height}", f"{columns}x{rows}"),
-        *(upscaler.engine, str(upscaler.together(height, width))),
-        *(f"{figure.per_second:.3g}", f"{1000 / figure.per_second:.0f}"),
+        loaded.description,
+        f"x{float(case.scale):g}",
+        f"{width}x{height}",
+        f"{columns}x{rows}",
+        upscaler.engine,
+        str(upscaler.together(height, width)),
+        f"{speed.per_second:.3g}",
+        f"{1000 / speed.per_second:.0f}",
     ]
 
 
-def _cases(options: Namespace) -> list[Case]:
-    found = itertools.product(
-        options.model, options.scale, options.size, options.engine, options.batch
+def _cases(options: Namespace) -> list[SpeedCase]:
+    cases = itertools.starmap(
+        SpeedCase,
+        itertools.product(
+            options.model, options.scale, options.size, options.engine, options.batch
+        ),
     )
-    # Bicubic is no network: it has one engine.
-    return [Case(*c) for c in found if not (c[0] == "bicubic" and c[3] == "onnx")]
+    # Bicubic is no network: there is nothing to export.
+    return [case for case in cases if (case.model, case.engine) != ("bicubic", "onnx")]
 
 
 def _parser() -> Parser:
     parser = Parser(
         prog="python -m sr_experiments.speed",
-        description="Measure how many frames a second this machine enlarges.",
+        description="Measure how many frames per second this machine enlarges.",
     )
     add = parser.add_argument
     default = DEFAULT if DEFAULT in shipped() else "bicubic"
@@ -136,7 +151,7 @@ def _parser() -> Parser:
         help="names, runs, checkpoints or files, as `upscale` takes them; by default the network "
         "that ships, and bicubic",
     )
-    add("--scale", type=scale_of, nargs="+", default=[Fraction(2)], help="factors, 2 by default")
+    add("--scale", type=scale, nargs="+", default=[Fraction(2)], help="2 by default")
     add(
         "--size",
         type=_size,
@@ -160,14 +175,17 @@ def _parser() -> Parser:
         help="frames at a time; by default what `upscale` takes",
     )
     add("--seconds", type=number(0, 3600), default=5.0, help="for each line, 5 by default")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where it works")
+    add_device(parser)
     return parser
 
 
 def _size(text: str) -> tuple[int, int]:
+    """Width and height, such as ``1280x720``."""
     width, _, height = text.lower().partition("x")
-    if not all(t.isascii() and t.isdigit() and 0 < int(t) <= MOST_SIDE for t in (width, height)):
-        raise UserError(f"--size {text}: width and height such as 1280x720, up to {MOST_SIDE}")
+    if not all(t.isascii() and t.isdigit() and 0 < int(t) <= MAX_SIDE for t in (width, height)):
+        raise argparse.ArgumentTypeError(
+            f"{text}: expected width and height such as 1280x720, up to {MAX_SIDE}"
+        )
     return int(width), int(height)
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from sr_experiments.core.errors import UserError
 from sr_experiments.data.sources import find_images
 from sr_experiments.data.store import open_pairs
-from sr_experiments.metrics.protocols import score_image
+from sr_experiments.metrics.scoring import score_image
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.models.foreign_weights import load_foreign
 from sr_experiments.models.network import upscale_luma

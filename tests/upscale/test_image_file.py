@@ -1,4 +1,4 @@
-"""What a picture carries comes through: bits, alpha, frames, profile, orientation."""
+"""What an image file holds is kept: bits, alpha, frames, profile, orientation."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from sr_experiments.imaging.io import read_image
 from sr_experiments.imaging.resize import imresize
 from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.upscale.convert_image import enlarge_file
-from sr_experiments.upscale.image_file import read_picture
-from sr_experiments.upscale.png16 import write_png16
+from sr_experiments.upscale.image_file import read_image_file
+from sr_experiments.upscale.pillow_gaps import write_png16
 from sr_experiments.upscale.upscaler import Upscaler
 
 RANDOM = np.random.default_rng(0)
@@ -32,14 +32,14 @@ def large(values):
 def test_sixteen_bits_in_and_out(tmp_path, double, channels):
     source, target = tmp_path / "in.png", tmp_path / "out.png"
     write_png16(source, DEEP[..., :channels])
-    back = read_picture(source).frames[0]
+    back = read_image_file(source).frames[0]
     planes = [back.colour] + ([] if back.alpha is None else [back.alpha[..., None]])
     assert np.array_equal(np.concatenate(planes, 2), DEEP[..., :channels])
     with Image.open(source) as seen:  # Pillow agrees on the high bytes
         high = np.asarray(seen.convert("LA") if channels == 2 else seen).reshape(9, 12, channels)
         assert np.array_equal(high, DEEP[..., :channels] >> (0 if channels == 1 else 8))
     assert enlarge_file(source, target, double) == []
-    result = read_picture(target).frames[0]
+    result = read_image_file(target).frames[0]
     colours = channels - (channels % 2 == 0)
     expected = large(DEEP[..., :colours]).clip(0, 65535)
     assert result.colour.dtype == np.uint16
@@ -53,15 +53,16 @@ def test_sixteen_bit_tiff_is_read_whole(tmp_path):
     tifffile = pytest.importorskip("tifffile")
     for order in "<>":
         tifffile.imwrite(tmp_path / "in.tif", DEEP[..., :3], photometric="rgb", byteorder=order)
-        assert np.array_equal(read_picture(tmp_path / "in.tif").frames[0].colour, DEEP[..., :3])
+        assert np.array_equal(read_image_file(tmp_path / "in.tif").frames[0].colour, DEEP[..., :3])
 
 
 def test_eight_bit_formats_say_what_they_lose(tmp_path, double):
     write_png16(tmp_path / "in.png", DEEP)
     notes = enlarge_file(tmp_path / "in.png", tmp_path / "out.jpg", double)
-    assert [str(note).split()[0] for note in notes] == ["JPEG", "JPEG"]
-    with pytest.raises(UserError, match="PNG only"):
+    assert [note.code for note in notes] == ["note-image-depth-reduced", "note-alpha-dropped"]
+    with pytest.raises(UserError) as error:
         enlarge_file(tmp_path / "in.png", tmp_path / "out.tif", double)
+    assert error.value.code == "deep-colour-needs-png"
     assert not (tmp_path / "out.tif").exists()
 
 
@@ -93,7 +94,7 @@ def test_orientation_is_applied_once_to_8_and_16_bits(tmp_path, double, orientat
     write_png16(tmp_path / "deep.png", DEEP[..., :3], exif=exif)
     upright = read_image(tmp_path / "in.png")
     for name in ("in.png", "deep.png"):
-        frame = read_picture(tmp_path / name).frames[0]
+        frame = read_image_file(tmp_path / name).frames[0]
         shown = frame.colour >> 8 if name == "deep.png" else frame.colour
         assert np.array_equal(shown, upright)
         enlarge_file(tmp_path / name, tmp_path / "out.png", double)
@@ -160,18 +161,43 @@ def test_an_animation_stays_one(tmp_path, double, disposal):
             assert np.abs(old[inner].astype(int) - new[inner]).mean() < 20
 
 
-def test_what_is_too_large_is_refused(tmp_path, double):
-    Image.new("L", (40, 30)).save(tmp_path / "in.png")
-    assert read_picture(tmp_path / "in.png", 1200).frames[0].colour.shape == (30, 40, 1)
-    for limit in (1199, 500):  # where Pillow warns, and where it fails
-        with pytest.raises(UserError, match="--max-pixels"):
-            read_picture(tmp_path / "in.png", limit)
-    before = Image.MAX_IMAGE_PIXELS
-    assert before is not None and before > 10**6
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_limits_of_pixels_and_sides(tmp_path, double, monkeypatch):
+    still, moving, long = (tmp_path / name for name in ("in.png", "in.gif", "long.png"))
     pages = [Image.new("L", (40, 30), value) for value in (0, 99)]
-    pages[0].save(tmp_path / "in.gif", save_all=True, append_images=pages[1:])
-    with pytest.raises(UserError, match="2,400 pixels in its frames"):
-        read_picture(tmp_path / "in.gif", 1200)
-    Image.new("L", (9000, 1)).save(tmp_path / "long.png")
-    with pytest.raises(UserError, match="at most 16383 pixels a side"):
-        enlarge_file(tmp_path / "long.png", tmp_path / "out.webp", double)
+    pages[0].save(still)
+    pages[0].save(moving, save_all=True, append_images=pages[1:])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)
+    assert len(read_image_file(moving, 2400).frames) == 2
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    with pytest.raises(Image.DecompressionBombError):  # at more than twice its limit
+        Image.open(still)
+    assert read_image_file(still, 1200).frames[0].colour.shape == (30, 40, 1)
+    for path, limit, pixels in ((still, None, 1200), (still, 1199, 1200), (moving, 1200, 2400)):
+        with pytest.raises(UserError) as error:
+            read_image_file(path, limit)
+        assert error.value.code == "image-too-large"
+        fields = {"path": path, "pixels": pixels, "limit": limit or 500}
+        assert error.value.message.fields == fields
+    monkeypatch.undo()
+    Image.new("L", (9000, 1)).save(long)
+    with pytest.raises(UserError) as error:
+        enlarge_file(long, tmp_path / "out.webp", double)
+    assert error.value.code == "format-side-limit"
+
+
+def test_files_that_are_no_images(tmp_path):
+    whole = tmp_path / "whole.png"
+    Image.fromarray((DEEP[..., :3] >> 8).astype(np.uint8)).save(whole)
+    (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:-60])
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("no image")
+    for name, code in {
+        "cut.png": "image-damaged",
+        "empty.png": "image-empty",
+        "text.png": "image-unknown-format",
+        "absent.png": "image-missing",
+    }.items():
+        with pytest.raises(UserError) as error:
+            read_image_file(tmp_path / name)
+        assert error.value.code == code

@@ -1,4 +1,4 @@
-"""Every way to name a network finds that network, or says in a line why not."""
+"""Every way to name a network loads that network, or is refused with a reason."""
 
 from fractions import Fraction
 
@@ -14,7 +14,7 @@ from sr_experiments.models.espcn import ESPCN
 from sr_experiments.models.network import upscale
 from sr_experiments.models.vdsr import VDSR
 from sr_experiments.models.weights import save_weights
-from sr_experiments.upscale import load_network
+from sr_experiments.upscale.load_network import load_network
 from sr_experiments.upscale.shipped import shipped
 from sr_experiments.upscale.upscaler import Upscaler
 
@@ -28,8 +28,8 @@ def network():
     return VDSR(2, 3, 4)
 
 
-def same(found, network):
-    ours, theirs = found.network.state_dict(), network.state_dict()
+def same(loaded, network):
+    ours, theirs = loaded.network.state_dict(), network.state_dict()
     return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
@@ -42,22 +42,23 @@ def test_a_run_a_checkpoint_a_file_and_a_shipped_name(tmp_path, network, monkeyp
     torch.save({"network": CONFIG, "state_dict": state}, tmp_path / "last.ckpt")
     file = run / "checkpoints" / "weights.safetensors"
     for name in (run, file, tmp_path / "last.ckpt"):
-        found = load_network.find(str(name), TWO)
-        assert same(found, network) and found.words.startswith("VDSR 3x4")
-    assert same(load_network.find(str(run), TWO, weights="averaged"), other)
-    with pytest.raises(UserError, match="only a run's directory"):
-        load_network.find(str(file), TWO, weights="averaged")
+        loaded = load_network(str(name), TWO)
+        assert same(loaded, network) and loaded.description.startswith("VDSR 3x4")
+    assert same(load_network(str(run), TWO, weights="averaged"), other)
+    with pytest.raises(UserError) as error:
+        load_network(str(file), TWO, weights="averaged")
+    assert error.value.code == "weights-need-run"
     monkeypatch.setattr("sr_experiments.upscale.shipped.SHIPPED", tmp_path / "none")
-    with pytest.raises(UserError, match="name one with --model"):
-        load_network.find(None, TWO)
+    with pytest.raises(UserError) as error:
+        load_network(None, TWO)
+    assert error.value.code == "no-network-ships"
     monkeypatch.setattr("sr_experiments.upscale.shipped.SHIPPED", tmp_path / "shipped")
     save_weights(tmp_path / "shipped" / "small.safetensors", other.state_dict(), CONFIG)
-    assert same(load_network.find(None, TWO), other) and same(
-        load_network.find("small", TWO), other
-    )
+    for name in (None, "small"):
+        assert same(load_network(name, TWO), other)
 
 
-def test_a_network_that_ships_for_each_factor(tmp_path, monkeypatch):
+def test_a_network_that_ships_for_each_scale(tmp_path, monkeypatch):
     monkeypatch.setattr("sr_experiments.upscale.shipped.SHIPPED", tmp_path)
     config = {"_target_": "sr_experiments.models.espcn.ESPCN", "n1": 2, "n2": 2}
     for scale in (2, 3, 4):
@@ -66,22 +67,24 @@ def test_a_network_that_ships_for_each_factor(tmp_path, monkeypatch):
     assert shipped() == ["live"]
     wanted = {Fraction(3, 2): 2, Fraction(2): 2, Fraction(5, 2): 3, Fraction(4): 4, Fraction(5): 4}
     for scale, own in wanted.items():
-        assert load_network.find("live", scale).network.scale == own
-    with pytest.raises(UserError, match="enlarges by 4; ask for no more"):
-        Upscaler(load_network.find("live", Fraction(5)).network, 5)
+        assert load_network("live", scale).network.scale == own
+    with pytest.raises(UserError) as error:
+        Upscaler(load_network("live", Fraction(5)).network, 5)
+    assert error.value.code == "scale-above-network"
 
 
 def test_foreign_weights(tmp_path, research):
     file = str(research / "weights" / "vdsr_twtygqyy_state_dict.pt")
-    found = load_network.find(file, Fraction(3), architecture="vdsr:bias=false")
-    assert found.network.scale == 3 and found.network.size == "20x64"
-    with pytest.raises(UserError, match="--architecture"):
-        load_network.find(file, TWO)
+    network = load_network(file, Fraction(3), architecture="vdsr:bias=false").network
+    assert network.scale == 3 and network.size == "20x64"
+    with pytest.raises(UserError) as error:
+        load_network(file, TWO)
+    assert error.value.code == "model-needs-architecture"
     with pytest.raises(UserError, match="these are not the weights of VDSR"):
-        load_network.find(file, TWO, architecture="vdsr")
+        load_network(file, TWO, architecture="vdsr")
     for wrong in ("vgg", "vdsr:bias", "vdsr:bias=no", "vdsr:depth=3"):
         with pytest.raises(UserError, match=wrong.partition(":")[2].partition("=")[0] or "vgg"):
-            load_network.find(file, TWO, architecture=wrong)
+            load_network(file, TWO, architecture=wrong)
 
 
 def test_what_holds_no_network_is_refused(tmp_path, network):
@@ -91,17 +94,18 @@ def test_what_holds_no_network_is_refused(tmp_path, network):
     evil = CONFIG | {"_target_": "os.system"}
     save_weights(tmp_path / "evil.safetensors", network.state_dict(), evil)
     save_weights(tmp_path / "other.safetensors", EDSR(2, 1, 4).state_dict(), CONFIG)
-    for name, says in {
-        "bare.ckpt": "does not say which network",
-        "text.ckpt": "cannot be read",
-        "empty": "not a run's directory",
-        "evil.safetensors": "refused",
-        "other.safetensors": "another network",
-        "absent": "no such name",
+    for name, code in {
+        "bare.ckpt": "checkpoint-without-network",
+        "text.ckpt": "checkpoint-unreadable",
+        "empty": "run-without-weights",
+        "other.safetensors": "weights-of-another-network",
+        "absent": "model-missing",
     }.items():
-        with pytest.raises(UserError, match=says) as caught:
-            load_network.find(str(tmp_path / name), TWO)
-        assert "\n" not in str(caught.value)
+        with pytest.raises(UserError) as error:
+            load_network(str(tmp_path / name), TWO)
+        assert error.value.code == code and "\n" not in str(error.value)
+    with pytest.raises(UserError, match="refused"):
+        load_network(str(tmp_path / "evil.safetensors"), TWO)
 
 
 @pytest.mark.parametrize(
@@ -112,18 +116,19 @@ def test_what_holds_no_network_is_refused(tmp_path, network):
     ],
 )
 def test_networks_that_ship_are_better_than_bicubic(name, scale, gain):
-    """On photographs that they have not seen; PSNR over R, G and B."""
-    network = load_network.find(name, Fraction(scale)).network.eval()
-    assert network.parameter_count == {2: 21_286, 3: 22_731, 4: 24_754}[scale] if name else 42_121
+    """On photographs of the test set; PSNR over R, G and B."""
+    network = load_network(name, Fraction(scale)).network.eval()
+    espcn = {2: 21_286, 3: 22_731, 4: 24_754}
+    assert network.parameter_count == (espcn[scale] if name else 42_121)
     assert network.any_scale == (name is None)
     gains = []
     for path in embedded("test"):
         hr = modcrop(torch.from_numpy(read_image(path)).permute(2, 0, 1), scale)[:, :240, :240]
         lr = downscale(hr, scale)
         sr = upscale(network.for_scale(scale), lr[None])[0]
-        mine, other = (
-            (picture.double() - hr).square().mean().log10().mul(-10)
-            for picture in (sr, imresize(lr, scale))
+        psnr, bicubic = (
+            (image.double() - hr).square().mean().log10().mul(-10)
+            for image in (sr, imresize(lr, scale))
         )
-        gains.append((mine - other).item())
+        gains.append((psnr - bicubic).item())
     assert min(gains) > 0 and sum(gains) / len(gains) > gain

@@ -1,4 +1,4 @@
-"""The figures of speed: what is counted, and how long it may take. How fast is not tested."""
+"""Measuring speed: what is counted, and how long it takes. How fast is not tested."""
 
 import time
 
@@ -13,13 +13,12 @@ from sr_experiments.upscale.upscaler import Upscaler
 
 
 class Clocked(Upscaler):
-    """Takes a time for each pixel by the clock that the room sees."""
+    """Takes a fixed time for each pixel, by a clock of its own."""
 
     def __init__(self, monkeypatch, per_pixel, batch=None):
         super().__init__(Bicubic(2), 2, batch=batch)
         self.now, self.per_pixel, self.seen = 0.0, per_pixel, []
         monkeypatch.setattr(throughput.time, "perf_counter", lambda: self.now)
-        monkeypatch.setattr(throughput, "_known", {})
 
     def frames(self, frames, progress=lambda pixels: None):
         self.seen.append(tuple(frames.shape))
@@ -30,25 +29,22 @@ class Clocked(Upscaler):
 
 def test_measured_counts_frames(monkeypatch):
     upscaler = Clocked(monkeypatch, 1e-6, batch=3)
-    figure = measured(upscaler, 100, 200, seconds=1.0)
+    speed = measured(upscaler, 100, 200, seconds=1.0)
     assert set(upscaler.seen) == {(3, 3, 100, 200)}
-    assert figure.per_second == pytest.approx(50)
+    assert speed.per_second == pytest.approx(50)
     assert 1.0 <= upscaler.now < 1.1
 
 
 @pytest.mark.parametrize("per_pixel", [1e-8, 1e-6, 1e-5, 1e-4, 1e-3])
-def test_a_quick_figure_takes_two_seconds_at_most(monkeypatch, per_pixel):
+def test_a_quick_speed_takes_two_seconds_at_most(monkeypatch, per_pixel):
     upscaler = Clocked(monkeypatch, per_pixel)
-    figure = quick(upscaler)
+    speed = quick(upscaler)
     assert upscaler.now <= 2
-    assert figure.estimated == (per_pixel > 3e-6)
+    assert speed.estimated == (per_pixel > 3e-6)
     # Of a frame of 640x360, whatever was tried; the warming up counts if there is no time left.
-    assert 1 / figure.per_second == pytest.approx(per_pixel * 640 * 360, rel=2.1)
+    assert 1 / speed.per_second == pytest.approx(per_pixel * 640 * 360, rel=2.1)
     if per_pixel < 1e-4:
-        assert 1 / figure.per_second == pytest.approx(per_pixel * 640 * 360)
-    tries = len(upscaler.seen)
-    assert quick(upscaler) is figure and len(upscaler.seen) == tries
-    assert quick(upscaler, 180, 320) is not figure
+        assert 1 / speed.per_second == pytest.approx(per_pixel * 640 * 360)
 
 
 def test_the_table(capsys, monkeypatch, tmp_path):
@@ -85,11 +81,11 @@ def test_the_table(capsys, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("--size 0x3", "--size 0x3"),
-        ("--size big", "--size big"),
+        ("--size 0x3", "--size: 0x3"),
+        ("--size big", "--size: big"),
         ("--batch 0", "--batch: 0"),
         ("--seconds x", "--seconds: x"),
-        ("--scale 9", "--scale 9"),
+        ("--scale 9", "--scale: 9"),
         ("--model nothing", "--model nothing"),
         ("--engine gpu", "--help"),
     ],

@@ -1,4 +1,7 @@
-"""The command: folders in, the scoring path's pictures out, and every mistake in a line."""
+"""The command: folders in, the scoring path's images out, and every mistake in a line."""
+
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -28,7 +31,7 @@ def test_a_folder_is_what_scoring_sees_bit_by_bit(tmp_path, network, cli, resear
     for name, image in images.items():
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.ascontiguousarray(image)).save(tmp_path / "in" / name)
-    (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "in" / "broken.png").write_bytes(b"no image")
     (tmp_path / "in" / "notes.txt").write_text("passed over")
     done = cli(
         *("in", "out", "--model", "net.safetensors", "--scale", "3"), module="upscale", timeout=120
@@ -38,7 +41,7 @@ def test_a_folder_is_what_scoring_sees_bit_by_bit(tmp_path, network, cli, resear
         "error: in/broken.png: not an image that Pillow can read; replace or remove it\n"
     )
     assert "VDSR 3x4 (net.safetensors), x3, on" in done.stdout
-    assert "3 of 4 pictures written" in done.stdout
+    assert "3 of 4 images written" in done.stdout
     written = sorted(p.relative_to(tmp_path / "out") for p in (tmp_path / "out").rglob("*.*"))
     assert [str(p) for p in written] == ["a.png", "deep/b.png", "deep/c.png"]
     for name in images:
@@ -60,20 +63,20 @@ def inside(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("a.png out.png --scale 9", "--scale 9"),
-        ("a.png out.png --scale 1", "--scale 1"),
-        ("a.png out.png --scale x", "--scale x"),
+        ("a.png out.png --scale 9", "--scale: 9"),
+        ("a.png out.png --scale 1", "--scale: 1"),
+        ("a.png out.png --scale x", "--scale: x"),
         ("a.png out.png --denoise 2", "--denoise"),
         ("a.png out.png --tile 0", "--tile"),
         ("a.png out.png --model nothing", "--model nothing"),
         ("a.png out.png --frobnicate", "--help"),
         ("a.png out.bmp", "can be written as"),
-        ("a.png a.png", "would replace a picture of IN"),
-        ("a.png . --overwrite", "would replace a picture of IN"),
+        ("a.png a.png", "would replace a file of IN"),
+        ("a.png . --overwrite", "would replace a file of IN"),
         ("a.png a.jpg out", "would both be written"),
-        ("a.png a.jpg out.png", "a folder is needed"),
+        ("a.png a.jpg out.png", "name a folder"),
         ("absent.png out", "no such file"),
-        ("empty out", "no picture in this folder"),
+        ("empty out", "no image in this folder"),
         ("a.png a.jpg", "--overwrite replaces"),
     ],
 )
@@ -99,7 +102,7 @@ def test_existing_files(inside, capsys):
     assert [p.name for p in made.parent.iterdir()] == ["a.png"]  # nothing temporary is left
 
 
-def test_a_factor_between_says_so(inside, network, capsys):
+def test_a_scale_between_is_announced(inside, network, capsys):
     call = ["a.png", "out.webp", "--model", "net.safetensors", "--scale", "2.5"]
     assert main(call) == 0
     assert "x3, then bicubic down to x2.5" in capsys.readouterr().out
@@ -127,6 +130,20 @@ def test_an_interruption_is_one_line(inside, capsys, monkeypatch):
     def stop(*args, **keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sr_experiments.upscale.__main__.enlarge_file", stop)
+    monkeypatch.setattr("sr_experiments.upscale.convert_image.enlarge_file", stop)
     assert main(["a.png", "out", "--model", "bicubic"]) == 130
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("module", ["upscale", "speed"])
+def test_help_imports_no_large_package(module, environment):
+    code = (
+        f"import runpy, sys\nsys.argv = ['{module}', '--help']\n"
+        f"try: runpy.run_module('sr_experiments.{module}', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print({'torch', 'numpy', 'PIL', 'av', 'rich'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "--scale" in done.stdout and done.stdout.splitlines()[-1] == "set()"

@@ -1,4 +1,4 @@
-"""Tiles, factors and ensembles against the whole picture and the scoring path."""
+"""Tiles, scales and ensembles against the whole image and the scoring path."""
 
 from fractions import Fraction
 
@@ -35,7 +35,7 @@ def make(kind: str, scale: int) -> Network:
     return prepare(made[kind])
 
 
-def picture(height: int, width: int, seed: int = 0) -> torch.Tensor:
+def noise(height: int, width: int, seed: int = 0) -> torch.Tensor:
     """Uint8 ``(3, h, w)``, smooth and noisy, with a grey corner where sums end on .5."""
     generator = torch.Generator().manual_seed(seed)
     rough = torch.randint(0, 256, (3, height, width), generator=generator, dtype=torch.uint8)
@@ -45,14 +45,14 @@ def picture(height: int, width: int, seed: int = 0) -> torch.Tensor:
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("kind", ["EDSR", "VDSR", "SRCNN", "ESPCN", "FSRCNN", "Bicubic"])
-def test_tiles_are_the_scoring_paths_whole_picture_bit_by_bit(kind, scale):
-    network, lr = make(kind, scale), picture(147, 301)
+def test_tiles_are_the_scoring_paths_whole_image_bit_by_bit(kind, scale):
+    network, lr = make(kind, scale), noise(147, 301)
     whole = upscale(network, lr[None])
     upscaler = Upscaler(network, scale, tile=151)
     done: list[int] = []
     assert torch.equal(upscaler.frames(lr[None], done.append), whole)
     assert sum(done) == 147 * 301
-    # The picture really was cut: only the network without parameters is left whole.
+    # The image really was cut: only the network without parameters is left whole.
     assert (len(done) == 1) == (kind == "Bicubic")
 
 
@@ -66,7 +66,7 @@ def test_tiles_of_a_photograph(research, kind):
 
 def test_what_a_tile_lacks_shows():
     """The equality above is no accident of a network that sees little."""
-    network, lr = make("EDSR", 2), picture(147, 301)
+    network, lr = make("EDSR", 2), noise(147, 301)
     upscaler = Upscaler(network, 2, tile=151)
     upscaler.halo -= 1  # the outermost pixel of the halo counts already
     assert not torch.equal(upscaler.frames(lr[None]), upscale(network, lr[None]))
@@ -91,7 +91,7 @@ def test_windows_cover_each_pixel_once_and_reach_beyond(size):
 
 @pytest.mark.parametrize("scale", [2, 3, 4, 7])
 def test_a_part_of_imresize_is_imresize(scale):
-    image = picture(61, 75).double()
+    image = noise(61, 75).double()
     whole = imresize(image, scale)
     for rows, columns in (((0, 61), (0, 75)), ((13, 40), (5, 9)), ((60, 61), (31, 75))):
         part = imresize_part(image, scale, rows, columns, lambda x: x)
@@ -109,7 +109,7 @@ def test_float32_weights_of_bicubic_repeat_wherever_a_window_begins(scale):
 
 
 def test_self_ensemble_is_the_mean_of_eight():
-    network, lr = make("EDSR", 2), picture(20, 31)
+    network, lr = make("EDSR", 2), noise(20, 31)
     x = lr[None].float() / 255
     answers = []
     with torch.no_grad():
@@ -124,24 +124,27 @@ def test_self_ensemble_is_the_mean_of_eight():
     assert (values - Upscaler(network, 2).values(lr)).abs().max() > 1e-2
 
 
-def test_a_factor_between_is_the_larger_network_and_bicubic():
-    network, lr = make("VDSR", 2), picture(21, 34)
+def test_a_scale_between_is_the_larger_network_and_bicubic():
+    network, lr = make("VDSR", 2), noise(21, 34)
     upscaler = Upscaler(network, Fraction("2.5"))
-    assert upscaler.factor == 3 and upscaler.size(21, 34) == (53, 85)
+    assert upscaler.network_scale == 3 and upscaler.size(21, 34) == (53, 85)
     large = Upscaler(network, 3).values(lr).float().clamp(0, 255)
     expected = imresize(large, size=(53, 85)).clamp(0, 255).add(0.5).floor()
     assert torch.equal(upscaler.frames(lr[None])[0].float(), expected)
     assert network.scale == 2
-    with pytest.raises(UserError, match="enlarges by 2"):
+    with pytest.raises(UserError) as error:
         Upscaler(make("EDSR", 2), 3)
+    assert error.value.message.fields == {"scale": "3", "most": 2}
 
 
 def test_a_network_that_pools_is_whole_or_says_so():
-    network, lr = make("RCAN", 2), picture(160, 170)
-    with pytest.raises(UserError, match="--approximate"):
+    network, lr = make("RCAN", 2), noise(160, 170)
+    with pytest.raises(UserError) as error:
         Upscaler(network, 2, tile=64)
-    with pytest.raises(UserError, match="looks at the whole picture"):
+    assert error.value.code == "tile-not-exact"
+    with pytest.raises(UserError) as error:
         Upscaler(network, 2, memory=10**6).frames(lr[None])
+    assert error.value.code == "image-exceeds-memory"
     whole = upscale(network, lr[None])
     assert torch.equal(Upscaler(network, 2).frames(lr[None]), whole)
     tiled = Upscaler(network, 2, tile=80, approximate=True).frames(lr[None])
@@ -150,7 +153,7 @@ def test_a_network_that_pools_is_whole_or_says_so():
 
 
 def test_too_little_memory_means_tiles():
-    network, lr = make("EDSR", 2), picture(200, 210)
+    network, lr = make("EDSR", 2), noise(200, 210)
     counts = []
     for memory in (10**9, 3 * 10**6):
         done: list[int] = []
@@ -160,8 +163,8 @@ def test_too_little_memory_means_tiles():
     assert counts[0] == 1 < counts[1]
 
 
-def test_a_large_picture_is_cut_for_the_cache_unless_that_is_more_work():
-    lr = picture(300, 310)
+def test_a_large_image_is_cut_for_the_cache_unless_that_is_more_work():
+    lr = noise(300, 310)
     deep = EDSR(2, 20, 4).eval()  # its halo is as wide as the windows
     for network, cut in ((make("VDSR", 3), True), (make("EDSR", 2), True), (deep, False)):
         done: list[int] = []
@@ -173,7 +176,7 @@ def test_a_large_picture_is_cut_for_the_cache_unless_that_is_more_work():
 @pytest.mark.parametrize("kind", ["VDSR", "EDSR"])
 def test_frames_of_a_batch_are_those_of_one_at_a_time(kind):
     network = make(kind, 2)
-    lr = torch.stack([picture(150, 160, seed) for seed in range(5)])
+    lr = torch.stack([noise(150, 160, seed) for seed in range(5)])
     done: list[int] = []
     result = Upscaler(network, 2, batch=2, tile=400).frames(lr, done.append)
     assert done == [2 * 150 * 160, 2 * 150 * 160, 150 * 160]
@@ -203,7 +206,7 @@ def test_filters_denoise_and_sharpen():
 
 @pytest.mark.parametrize(("kind", "scale"), [("EDSR", 2), ("VDSR", 3)])
 def test_tiles_change_neither_ensemble_nor_filters(kind, scale):
-    network, lr = make(kind, scale), picture(147, 301)
+    network, lr = make(kind, scale), noise(147, 301)
     options = {"self_ensemble": True, "denoise": 0.5, "sharpen": 0.5}
     whole = Upscaler(network, scale, **options).frames(lr[None])
     assert torch.equal(Upscaler(network, scale, tile=151, **options).frames(lr[None]), whole)

@@ -155,7 +155,7 @@ def build_averaging(plan: "Plan") -> WeightAveraging | None:
 
 
 def prepare_teacher(plan: "Plan", module: Scored, data: SuperResolutionData) -> None:
-    """With a cached teacher, open its pictures of all training pictures, or make them."""
+    """With a cached teacher, open its outputs for all training images, or compute them."""
     pairs, teacher = data.train_pairs, plan.teacher
     if not isinstance(module, Distilled) or not module.cached or not pairs or teacher is None:
         return
@@ -188,13 +188,13 @@ def _may_use_gpu(plan: "Plan") -> bool:
 
 
 def build_data(plan: "Plan", progress: bool) -> SuperResolutionData:
-    """The run's pictures, not yet opened."""
+    """The run's images, not yet opened."""
     config, training = plan.config, plan.config.training
-    pictures = plan.images
+    images = plan.images
     return SuperResolutionData(
-        pictures.get("train"),
-        pictures.get("val"),
-        [p for role, p in pictures.items() if role.startswith("benchmark/")],
+        images.get("train"),
+        images.get("val"),
+        [p for role, p in images.items() if role.startswith("benchmark/")],
         scale=config.scale,
         cache=config.paths.cache,
         batch_size=training.batch_size,
@@ -206,7 +206,7 @@ def build_data(plan: "Plan", progress: bool) -> SuperResolutionData:
         small=config.data.small,
         progress=progress,
         may_move=config.trainer.images == "auto",
-        also={scale: pictures[f"train/x{scale}"] for scale in config.further_scales}
+        also={scale: images[f"train/x{scale}"] for scale in config.further_scales}
         if plan.trained
         else {},
     )

@@ -15,7 +15,8 @@ from PIL.PngImagePlugin import PngImageFile
 from sr_experiments.core.device import free_memory
 from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.io import read_image, write_png
-from sr_experiments.metrics.protocols import PROTOCOLS, score_image
+from sr_experiments.metrics.protocols import PROTOCOLS
+from sr_experiments.metrics.scoring import score_image
 from sr_experiments.serve.jobs import Job, JobSettings, Media, MediaKind, ReferenceScores
 from sr_experiments.serve.limits import Limits
 from sr_experiments.serve.model_list import ModelList
@@ -28,7 +29,8 @@ from sr_experiments.serve.refusals import (
 )
 from sr_experiments.upscale.convert_image import enlarge_file
 from sr_experiments.upscale.upscaler import OUT_OF_MEMORY, Progress, Upscaler
-from sr_experiments.upscale.video.convert import VideoOptions, enlarge_video
+from sr_experiments.upscale.video.convert import enlarge_video
+from sr_experiments.upscale.video.options import VideoOptions
 
 #: The scoring rule of RCAN's, SwinIR's and BasicSR's tables, for RGB images of any size.
 PROTOCOL = "y"

@@ -58,9 +58,9 @@ class ModelList:
                     option=pair,
                     name=name,
                 )
-            from sr_experiments.upscale.load_network import find
+            from sr_experiments.upscale.load_network import load_network
 
-            find(path, Fraction(2))
+            load_network(path, Fraction(2))
             self._models[name] = path
         self._models[BICUBIC] = BICUBIC
 
@@ -100,12 +100,12 @@ class ModelList:
         Raises:
             UserError: the network cannot do this scale.
         """
-        from sr_experiments.upscale.load_network import find
+        from sr_experiments.upscale.load_network import load_network
         from sr_experiments.upscale.upscaler import Upscaler
 
         device = choose_device(self._device)
         upscaler = Upscaler(
-            find(self._models[settings.model], settings.scale).network,
+            load_network(self._models[settings.model], settings.scale).network,
             settings.scale,
             device,
             denoise=settings.denoise,
@@ -119,10 +119,10 @@ class ModelList:
 
     def bicubic(self, settings: JobSettings) -> "Upscaler":
         """Bicubic alone at the same scale, which the network is compared with."""
-        from sr_experiments.upscale.load_network import find
+        from sr_experiments.upscale.load_network import load_network
         from sr_experiments.upscale.upscaler import Upscaler
 
-        return Upscaler(find(BICUBIC, settings.scale).network, settings.scale, "cpu")
+        return Upscaler(load_network(BICUBIC, settings.scale).network, settings.scale, "cpu")
 
     def measure_speed(self) -> None:
         """Measure the default network on 360p frames for two seconds and set :attr:`speed`."""

@@ -1,4 +1,4 @@
-"""From one file to another."""
+"""Enlarging an image file into another."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from sr_experiments.core.errors import Message
 from sr_experiments.imaging.colour import LUMA_OFFSET, LUMA_WEIGHTS, luma
 from sr_experiments.imaging.resize import imresize
-from sr_experiments.upscale.image_file import Frame, Picture, read_picture, write_picture
+from sr_experiments.upscale.image_file import Frame, ImageContent, read_image_file, write_image_file
 from sr_experiments.upscale.upscaler import Progress, Upscaler
 
 
@@ -21,37 +21,44 @@ def enlarge_file(
     max_pixels: int | None = None,
     progress: Progress = lambda pixels: None,
 ) -> list[Message]:
-    """Read a picture, enlarge it and write it.
+    """Read an image or animation, enlarge it and write it.
+
+    Args:
+        source: the image.
+        target: its suffix names the format.
+        upscaler: enlarges the frames.
+        max_pixels: refuse more pixels in all frames; by default Pillow's limit.
+        progress: called with the number of input pixels that were processed.
 
     Returns:
-        What was not taken over, in words.
+        Notes on what is missing in the result.
 
     Raises:
-        UserError: the picture cannot be read, enlarged or written.
+        UserError: the image cannot be read, enlarged or written.
     """
-    picture = read_picture(source, max_pixels)
-    frames = _all(picture.frames, upscaler, progress)
-    return write_picture(target, Picture(frames, picture.metadata, picture.notes))
+    content = read_image_file(source, max_pixels)
+    frames = _enlarge_frames(content.frames, upscaler, progress)
+    return write_image_file(target, ImageContent(frames, content.metadata, content.notes))
 
 
-def _all(frames: list[Frame], upscaler: Upscaler, progress: Progress) -> list[Frame]:
+def _enlarge_frames(frames: list[Frame], upscaler: Upscaler, progress: Progress) -> list[Frame]:
     colour = [f.colour for f in frames if f.colour.dtype == np.uint8 and f.colour.shape[2] == 3]
     if not len(frames) == len(colour) > 1:
         return [enlarge(frame, upscaler, progress) for frame in frames]
-    # An animation's frames may be enlarged several at a time.
+    # Frames of an animation may be enlarged several at a time.
     large = upscaler.frames(torch.from_numpy(np.stack(colour)).permute(0, 3, 1, 2), progress)
-    made = large.permute(0, 2, 3, 1).contiguous().numpy()
+    enlarged = large.permute(0, 2, 3, 1).contiguous().numpy()
     return [
         Frame(rgb, _alpha(frame, upscaler), frame.duration, frame.disposal)
-        for rgb, frame in zip(made, frames, strict=True)
+        for rgb, frame in zip(enlarged, frames, strict=True)
     ]
 
 
 def enlarge(frame: Frame, upscaler: Upscaler, progress: Progress = lambda pixels: None) -> Frame:
     """Enlarge colour by the network and alpha by MATLAB's bicubic.
 
-    8-bit colour is what :meth:`Upscaler.frames` gives. 16-bit values are scaled, not cut, to the
-    network's range. Grey stays grey: the luma of the result.
+    8-bit colour is the result of :meth:`Upscaler.frames`. 16-bit values are scaled to the network's
+    range without rounding. Grey stays grey: the luma of the result.
     """
     deep = frame.colour.dtype == np.uint16
     grey = frame.colour.shape[2] == 1

@@ -1,6 +1,5 @@
-"""Images with all that belongs to them: 16 bits, alpha, frames, profile and metadata."""
+"""Reading and writing images with 16 bits, alpha, frames, colour profile and metadata."""
 
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,10 @@ from PIL import Image, ImageOps, ImageSequence, PngImagePlugin, UnidentifiedImag
 
 from sr_experiments.core.errors import Message, UserError
 from sr_experiments.core.files import atomic_write
-from sr_experiments.upscale.png16 import is_deep, read_deep, write_png16
+from sr_experiments.upscale.pillow_gaps import is_deep, open_image, read_deep, write_png16
 
-#: Suffixes that can be written -> Pillow's format.
-FORMATS = {
+#: Suffix that can be written -> Pillow's format.
+_FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -22,22 +21,23 @@ FORMATS = {
     ".tiff": "TIFF",
     ".gif": "GIF",
 }
-MAX_SIDE = {"JPEG": 65535, "WEBP": 16383, "GIF": 65535}
-ANIMATED = {"GIF", "WEBP", "PNG"}
+#: Format -> the longest side in pixels.
+_MAX_SIDE = {"JPEG": 65535, "WEBP": 16383, "GIF": 65535}
+_ANIMATED = {"GIF", "WEBP", "PNG"}
 _ORIENTATION, _EXIF_IFD, _GPS_IFD, _WIDTH, _HEIGHT = 0x0112, 0x8769, 0x8825, 0xA002, 0xA003
-#: Description, maker, model, software, date, artist, copyright.
+#: TIFF tags: description, maker, model, software, date, artist, copyright.
 _DESCRIPTIVE = (270, 271, 272, 305, 306, 315, 33432)
 
 
 @dataclass
 class Frame:
-    """One picture's pixels.
+    """Pixels of an image, or of one frame of an animation.
 
     Attributes:
         colour: uint8 or uint16 ``(H, W, C)``, C = 1 for grey or 3.
         alpha: ``(H, W)`` of the same type, or None.
-        duration: milliseconds, of an animation.
-        disposal: what a GIF does with the frame afterwards.
+        duration: milliseconds, in an animation.
+        disposal: GIF's disposal method: what happens to the frame before the next.
     """
 
     colour: np.ndarray
@@ -47,14 +47,14 @@ class Frame:
 
 
 @dataclass
-class Picture:
-    """A file's frames, one but for an animation, and its metadata.
+class ImageContent:
+    """The content of an image file.
 
     Attributes:
-        frames: all of one size.
-        metadata: ``icc_profile``, ``exif`` (Pillow's), ``xmp``, ``dpi``, ``text``, ``loop``; what
-            the file has of them.
-        notes: what could not be taken over.
+        frames: of one size; several in an animation.
+        metadata: ``icc_profile``, ``exif`` (Pillow's), ``xmp``, ``dpi``, ``text``, ``loop``; those
+            that the file has.
+        notes: what of the file is missing here.
     """
 
     frames: list[Frame]
@@ -62,46 +62,46 @@ class Picture:
     notes: list[Message] = field(default_factory=list)
 
 
-def measure(path: Path) -> tuple[int, bool]:
-    """Pixels of all frames, and whether there are several; from the header alone. (0, False) if it
-    cannot be told.
+def measure_image(path: Path) -> tuple[int, bool]:
+    """Pixels of all frames, and whether there are several, from the header.
+
+    (0, False) if it cannot be read; reading the image will tell why.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                frames = _frames(picture)
-                return picture.width * picture.height * frames, frames > 1
-    except Exception:  # whatever is wrong with it is said when the picture's turn comes
+        with open_image(path) as image:
+            return image.width * image.height * _frame_count(image), _frame_count(image) > 1
+    except Exception:  # Pillow's readers raise many types
         return 0, False
 
 
-def read_picture(path: Path, max_pixels: int | None = None) -> Picture:
-    """Read a picture, or an animation, with its metadata.
+def read_image_file(path: Path, max_pixels: int | None = None) -> ImageContent:
+    """Read an image or an animation with its metadata.
 
-    The EXIF orientation is applied. Palettes become colour, CMYK and the like RGB.
+    The EXIF orientation is applied. Palettes, CMYK and the like are converted to RGB.
 
     Args:
         path: a file of any format that Pillow reads.
-        max_pixels: refuse more pixels in all frames; by default Pillow's limit.
+        max_pixels: refuse more pixels in all frames; by default ``Image.MAX_IMAGE_PIXELS``.
 
     Raises:
-        UserError: the file is missing, damaged, no picture, or too large.
+        UserError: the file is missing, damaged, not an image, or too large.
     """
-    limit = max_pixels if max_pixels is not None else (Image.MAX_IMAGE_PIXELS or 2**62)
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limit
+    limit = Image.MAX_IMAGE_PIXELS if max_pixels is None else max_pixels
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                count = picture.width * picture.height * _frames(picture)
-                if count > limit:
-                    raise _too_large(path, limit, f"{count:,} pixels in its frames")
-                return _read(path, picture)
+        with open_image(path) as image:
+            pixels = image.width * image.height * _frame_count(image)
+            if limit is not None and pixels > limit:
+                raise UserError(
+                    "image-too-large",
+                    "{path}: {pixels:,} pixels, at most {limit:,} are read; --max-pixels raises "
+                    "that if you trust the file",
+                    path=path,
+                    pixels=pixels,
+                    limit=limit,
+                )
+            return _read(path, image)
     except FileNotFoundError:
         raise UserError("image-missing", "{path}: no such file", path=path) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(path, limit, error) from None
     except UnidentifiedImageError:
         if path.stat().st_size == 0:
             raise UserError(
@@ -112,6 +112,10 @@ def read_picture(path: Path, max_pixels: int | None = None) -> Picture:
             "{path}: not an image that Pillow can read; replace or remove it",
             path=path,
         ) from None
+    except Image.DecompressionBombError as error:  # a huge animation, which open_image lets pass
+        raise UserError(
+            "image-unsafe", "{path}: too many pixels to be read ({reason})", path=path, reason=error
+        ) from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise UserError(
             "image-damaged",
@@ -119,78 +123,65 @@ def read_picture(path: Path, max_pixels: int | None = None) -> Picture:
             path=path,
             reason=error,
         ) from None
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
 
 
-def _too_large(path: Path, limit: int, found: object) -> UserError:
-    return UserError(
-        "image-too-large",
-        "{path}: {found}, at most {limit:,} are read; --max-pixels raises that if you trust the "
-        "file",
-        path=path,
-        found=found,
-        limit=limit,
-    )
+def _frame_count(image: Image.Image) -> int:
+    # TIFF and MPO have pages, which are other images, not frames.
+    return getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
 
 
-def _frames(picture: Image.Image) -> int:
-    # TIFF and MPO have pages, which are other pictures, not frames.
-    return getattr(picture, "n_frames", 1) if picture.format in ANIMATED else 1
-
-
-def _read(path: Path, picture: Image.Image) -> Picture:
+def _read(path: Path, image: Image.Image) -> ImageContent:
     notes: list[Message] = []
-    if picture.format == "TIFF" and getattr(picture, "n_frames", 1) > 1:
-        notes.append(Message("note-pages-dropped", "only the first of its pages"))
-    if _frames(picture) > 1:
-        loop = {"loop": picture.info["loop"]} if "loop" in picture.info else {}
+    if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
+        notes.append(Message("note-pages-dropped", "only the first page is used"))
+    if _frame_count(image) > 1:
+        loop = {"loop": image.info["loop"]} if "loop" in image.info else {}
         frames = []
-        for shown in ImageSequence.Iterator(picture):
+        for shown in ImageSequence.Iterator(image):
             duration = int(shown.info.get("duration", 0))
             disposal = int(getattr(shown, "disposal_method", 0))
             frame = _planes(shown.convert("RGBA"))
             frames.append(Frame(frame.colour, frame.alpha, duration, disposal))
-        return Picture(frames, _metadata(picture, picture) | loop, notes)
-    if is_deep(picture):
+        return ImageContent(frames, _metadata(image, image) | loop, notes)
+    if is_deep(image):
         deep = read_deep(path)
-        turned = _turn(deep, picture.getexif().get(_ORIENTATION, 1))
-        upright = ImageOps.exif_transpose(picture)
+        turned = _turn(deep, image.getexif().get(_ORIENTATION, 1))
+        upright = ImageOps.exif_transpose(image)
         solid = turned.shape[2] in (1, 3)
         colour = turned if solid else turned[..., :-1]
         frame = Frame(np.ascontiguousarray(colour), None if solid else turned[..., -1].copy())
-        return Picture([frame], _metadata(picture, upright), notes)
-    picture.load()
-    upright = ImageOps.exif_transpose(picture)
-    metadata = _metadata(picture, upright)
+        return ImageContent([frame], _metadata(image, upright), notes)
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    metadata = _metadata(image, upright)
     if upright.mode in ("CMYK", "LAB") and "icc_profile" in metadata:
-        # The profile is that of the inks, and means nothing for RGB.
+        # It describes inks or Lab, and does not apply to RGB.
         del metadata["icc_profile"]
         notes.append(
             Message(
                 "note-colour-profile-dropped",
-                "the profile of its {mode} colours is left out",
+                "the profile of its {mode} colours is dropped",
                 {"mode": upright.mode},
             )
         )
-    return Picture([_planes(upright)], metadata, notes)
+    return ImageContent([_planes(upright)], metadata, notes)
 
 
-def _planes(picture: Image.Image) -> Frame:
-    """Colour and alpha of an upright picture, 8 or (grey only) 16 bits."""
-    if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.asarray(picture)
-        if picture.mode.startswith("I;16") or (values.max(initial=0) > 255):
+def _planes(image: Image.Image) -> Frame:
+    """Colour and alpha of an upright image, 8 or (grey only) 16 bits."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image)
+        if image.mode.startswith("I;16") or (values.max(initial=0) > 255):
             return Frame(values.clip(0, 65535).astype(np.uint16)[..., None])
         return Frame(values.clip(0, 255).astype(np.uint8)[..., None])
-    grey = picture.mode in ("1", "L", "LA", "La")
-    if picture.has_transparency_data:
-        planes = np.array(picture.convert("RGBA"))
+    grey = image.mode in ("1", "L", "LA", "La")
+    if image.has_transparency_data:
+        planes = np.array(image.convert("RGBA"))
         colour = planes[..., :1] if grey else planes[..., :3]
         alpha = planes[..., 3].copy()
         return Frame(np.ascontiguousarray(colour), None if alpha.min(initial=255) == 255 else alpha)
     return Frame(
-        np.array(picture.convert("L"))[..., None] if grey else np.array(picture.convert("RGB"))
+        np.array(image.convert("L"))[..., None] if grey else np.array(image.convert("RGB"))
     )
 
 
@@ -205,27 +196,27 @@ def _turn(image: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(image)
 
 
-def _metadata(picture: Image.Image, upright: Image.Image) -> dict[str, Any]:
-    """Of a file as it was opened, and the same with its orientation applied."""
+def _metadata(image: Image.Image, upright: Image.Image) -> dict[str, Any]:
+    """The metadata of an image, given as it was opened and with its orientation applied."""
     info = upright.info
-    found = {key: info[key] for key in ("icc_profile", "dpi") if info.get(key)}
+    metadata = {key: info[key] for key in ("icc_profile", "dpi") if info.get(key)}
     xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
     if xmp:
-        found["xmp"] = xmp.encode() if isinstance(xmp, str) else xmp
-    exif = picture.getexif()
+        metadata["xmp"] = xmp.encode() if isinstance(xmp, str) else xmp
+    exif = image.getexif()
     exif.pop(_ORIENTATION, None)
-    if picture.format == "TIFF":
+    if image.format == "TIFF":
         exif = _descriptive(exif)
     if len(exif):
-        found["exif"] = exif
-    text = {k: str(v) for k, v in getattr(picture, "text", {}).items() if "xmp" not in k.lower()}
+        metadata["exif"] = exif
+    text = {k: str(v) for k, v in getattr(image, "text", {}).items() if "xmp" not in k.lower()}
     if text:
-        found["text"] = text
-    return found
+        metadata["text"] = text
+    return metadata
 
 
 def _descriptive(tags: Image.Exif) -> Image.Exif:
-    """A TIFF's tags without those that describe how its pixels are laid out."""
+    """The tags of a TIFF without those that describe the layout of its pixels."""
     kept = Image.Exif()
     for tag in _DESCRIPTIVE:
         if tag in tags:
@@ -237,61 +228,85 @@ def _descriptive(tags: Image.Exif) -> Image.Exif:
     return kept
 
 
-def write_picture(path: Path, picture: Picture) -> list[Message]:
-    """Write a picture in the format that the suffix names, whole or not at all.
+def write_image_file(path: Path, content: ImageContent) -> list[Message]:
+    """Write an image in the format that the suffix names, whole or not at all.
 
     Returns:
-        What the format could not hold, in words.
+        Notes on what is missing in the file.
 
     Raises:
-        UserError: the format cannot hold the picture, or the file cannot be written.
+        UserError: the format does not support the image, or the file cannot be written.
     """
-    kind = FORMATS[path.suffix.lower()]
-    height, width = picture.frames[0].colour.shape[:2]
-    if max(height, width) > MAX_SIDE.get(kind, 2**31 - 1):
+    kind = _FORMATS[path.suffix.lower()]
+    height, width = content.frames[0].colour.shape[:2]
+    most = _MAX_SIDE.get(kind, 2**31 - 1)
+    if max(height, width) > most:
         raise UserError(
-            f"{path}: {kind} holds at most {MAX_SIDE[kind]} pixels a side, and the result is "
-            f"{width}x{height}; name another format"
+            "format-side-limit",
+            "{path}: {format} supports at most {most} pixels a side, and the result is "
+            "{width}x{height}; name another format",
+            path=path,
+            format=kind,
+            most=most,
+            width=width,
+            height=height,
         )
-    notes = list(picture.notes)
-    frames = picture.frames
-    if len(frames) > 1 and kind not in ANIMATED:
-        raise UserError(f"{path}: {kind} holds no animation; name a .gif, .webp or .png file")
-    given = _writable(picture.metadata, kind, width, height)
+    notes = list(content.notes)
+    frames = content.frames
+    if len(frames) > 1 and kind not in _ANIMATED:
+        raise UserError(
+            "format-without-animation",
+            "{path}: {format} does not support animations; name a .gif, .webp or .png file",
+            path=path,
+            format=kind,
+        )
+    options = _save_options(content.metadata, kind, width, height)
     deep = frames[0].colour.dtype == np.uint16
     grey = frames[0].colour.shape[2] == 1
     if deep and kind == "PNG":
         frame = frames[0]
         planes = [frame.colour] + ([] if frame.alpha is None else [frame.alpha[..., None]])
         with atomic_write(path) as temporary:
-            write_png16(temporary, np.concatenate(planes, axis=2), **given)
+            write_png16(temporary, np.concatenate(planes, axis=2), **options)
         return notes
     if deep and kind == "TIFF":
         if not grey or frames[0].alpha is not None:
-            raise UserError(f"{path}: 16-bit colour is written as PNG only; name a .png file")
+            raise UserError(
+                "deep-colour-needs-png",
+                "{path}: 16-bit colour is written as PNG only; name a .png file",
+                path=path,
+            )
     elif deep:
         notes.append(
             Message(
                 "note-image-depth-reduced",
-                "{format} has 8 bits a channel, the image had 16",
+                "{format} has 8 bits per channel, the image had 16",
                 {"format": kind},
             )
         )
     if kind == "JPEG" and frames[0].alpha is not None:
-        notes.append(Message("note-alpha-dropped", "JPEG has no alpha, the image is laid on white"))
+        notes.append(
+            Message("note-alpha-dropped", "JPEG has no alpha; the image is placed on white")
+        )
     images = [_image(frame, kind) for frame in frames]
     if len(images) > 1:
-        given |= {"save_all": True, "append_images": images[1:]}
-        given["duration"] = [frame.duration for frame in frames]
-        if "loop" in picture.metadata:
-            given["loop"] = picture.metadata["loop"]
+        options |= {"save_all": True, "append_images": images[1:]}
+        options["duration"] = [frame.duration for frame in frames]
+        if "loop" in content.metadata:
+            options["loop"] = content.metadata["loop"]
         if kind == "GIF":
-            given["disposal"] = [frame.disposal for frame in frames]
+            options["disposal"] = [frame.disposal for frame in frames]
     with atomic_write(path) as temporary:
         try:
-            images[0].save(temporary, format=kind, **given)
+            images[0].save(temporary, format=kind, **options)
         except (ValueError, SystemError) as error:
-            raise UserError(f"{path}: cannot be written as {kind} ({error})") from None
+            raise UserError(
+                "image-not-encodable",
+                "{path}: cannot be written as {format} ({reason})",
+                path=path,
+                format=kind,
+                reason=error,
+            ) from None
     return notes
 
 
@@ -303,7 +318,7 @@ def _image(frame: Frame, kind: str) -> Image.Image:
     image = Image.fromarray(colour[..., 0] if colour.shape[2] == 1 else colour)
     if alpha is None:
         return image
-    if kind == "GIF":  # there is opaque and transparent, and nothing between
+    if kind == "GIF":  # which has a transparent colour, and no alpha
         alpha = np.where(alpha < 128, 0, 255).astype(np.uint8)
     image.putalpha(Image.fromarray(alpha))
     if kind == "JPEG":
@@ -317,34 +332,34 @@ def _eight(values: np.ndarray) -> np.ndarray:
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _writable(metadata: dict[str, Any], kind: str, width: int, height: int) -> dict[str, Any]:
-    """Metadata as the writer of a format takes it, and the format's own settings."""
+def _save_options(metadata: dict[str, Any], kind: str, width: int, height: int) -> dict[str, Any]:
+    """The options of Pillow's writer of a format: its settings, and the metadata it supports."""
     settings: dict[str, dict[str, Any]] = {
         "JPEG": {"quality": 95, "subsampling": 0},
         "WEBP": {"lossless": True, "exact": True},
         "TIFF": {"compression": "tiff_adobe_deflate"},
     }
-    given = dict(settings.get(kind, {}))
+    options = dict(settings.get(kind, {}))
     if kind == "GIF":
-        return given
-    given |= {k: metadata[k] for k in ("icc_profile",) if k in metadata}
+        return options
+    options |= {k: metadata[k] for k in ("icc_profile",) if k in metadata}
     if "dpi" in metadata and kind != "WEBP":
-        given["dpi"] = metadata["dpi"]
+        options["dpi"] = metadata["dpi"]
     if "exif" in metadata:
         exif = metadata["exif"]
         inner = exif.get_ifd(_EXIF_IFD)
         if _WIDTH in inner:
             inner[_WIDTH], inner[_HEIGHT] = width, height
-        given["exif"] = exif.tobytes()
+        options["exif"] = exif.tobytes()
         if kind == "TIFF" and inner:
-            del given["compression"]  # Pillow cannot write such tags through libtiff
+            del options["compression"]  # Pillow cannot write such tags through libtiff
     if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()
         for key, value in metadata.get("text", {}).items():
             chunks.add_itxt(key, value)
         if "xmp" in metadata:
             chunks.add_itxt("XML:com.adobe.xmp", metadata["xmp"].decode("utf-8", "replace"))
-        given["pnginfo"] = chunks
+        options["pnginfo"] = chunks
     elif "xmp" in metadata and kind in ("WEBP", "JPEG"):
-        given["xmp"] = metadata["xmp"]
-    return given
+        options["xmp"] = metadata["xmp"]
+    return options

@@ -1,4 +1,4 @@
-"""Finding the network that a name, a run, a checkpoint or a file of weights means."""
+"""Loading the network that a name, a run, a checkpoint or a file of weights stands for."""
 
 import importlib
 import inspect
@@ -25,30 +25,30 @@ ARCHITECTURES = ("edsr", "espcn", "fsrcnn", "rcan", "srcnn", "srresnet", "vdsr")
 
 
 @dataclass(frozen=True)
-class Found:
-    """A network, ready to be used.
+class LoadedNetwork:
+    """A network with its weights.
 
     Attributes:
-        network: with its weights, on the CPU.
-        words: how to speak of it: ``VDSR 10x24 (vdsr)``.
+        network: on the CPU, as :func:`~sr_experiments.models.network.prepare` returns it.
+        description: architecture, size and source, such as ``VDSR 10x24 (vdsr)``.
     """
 
     network: Network
-    words: str
+    description: str
 
 
-def find(
+def load_network(
     model: str | None, scale: Fraction, *, weights: str = "raw", architecture: str | None = None
-) -> Found:
-    """Load the network that ``--model`` means.
+) -> LoadedNetwork:
+    """Load the network that ``--model`` names.
 
     Args:
-        model: a name of :func:`shipped`, ``bicubic``, a run's directory, a ``.ckpt`` of the suite,
-            a ``.safetensors`` of the suite, or with ``architecture`` any file of weights. None is
-            the network that ships.
-        scale: the asked factor; a network that serves any is built for it.
+        model: a name of :func:`shipped`, ``bicubic``, a run's directory, a ``.ckpt`` or
+            ``.safetensors`` of the suite, or with ``architecture`` any file of weights. None is the
+            default network that ships.
+        scale: the requested scale, for which networks that support several are built.
         weights: ``raw`` or ``averaged``, of a run's directory.
-        architecture: name and keys of a foreign file's network: ``vdsr``,
+        architecture: class and arguments for foreign weights: ``vdsr``,
             ``edsr:n_resblocks=32,n_feats=256,res_scale=0.1``.
 
     Raises:
@@ -57,35 +57,49 @@ def find(
     if model is None:
         names = shipped()
         if not names:
-            raise UserError("no network ships with this installation; name one with --model")
+            raise UserError(
+                "no-network-ships",
+                "no network ships with this installation; name one with --model",
+            )
         model = DEFAULT if DEFAULT in names else names[0]
     path = Path(model)
     if architecture is not None:
         return _described(_foreign(path, scale, architecture), model)
     if weights != "raw" and not path.is_dir():
-        raise UserError(f"--weights {weights}: only a run's directory has them, not {model}")
+        raise UserError(
+            "weights-need-run",
+            "--weights {weights}: only a run's directory holds them, not {model}",
+            weights=weights,
+            model=model,
+        )
     if model == "bicubic":
-        return Found(Bicubic(max(2, math.ceil(scale))), "bicubic")
+        return LoadedNetwork(Bicubic(max(2, math.ceil(scale))), "bicubic")
     if model in shipped():
         return _described(_rebuilt(*load_weights(shipped_file(model, scale)), model), model)
     if path.is_dir():
         return _described(_of_run(path, weights), model)
     if not path.is_file():
-        known = ", ".join([*shipped(), "bicubic"])
-        raise UserError(f"--model {model}: no such file or folder, and no such name ({known})")
+        raise UserError(
+            "model-missing",
+            "--model {model}: no such file or folder, and not one of the names {names}",
+            model=model,
+            names=", ".join([*shipped(), "bicubic"]),
+        )
     if path.suffix == ".safetensors":
         return _described(_rebuilt(*load_weights(path), model), model)
     if path.suffix == ".ckpt":
         return _described(_rebuilt(*_checkpoint(path), model), model)
     raise UserError(
-        f"--model {model}: a file of another program? Then name its network, such as "
-        "--architecture vdsr"
+        "model-needs-architecture",
+        "--model {model}: not a file of this suite; name the network of foreign weights, such as "
+        "--architecture vdsr",
+        model=model,
     )
 
 
-def _described(network: Network, model: str) -> Found:
+def _described(network: Network, model: str) -> LoadedNetwork:
     name = f"{type(network).__name__} {network.size}".rstrip()
-    return Found(prepare(network), f"{name} ({model})")
+    return LoadedNetwork(prepare(network), f"{name} ({model})")
 
 
 def _of_run(path: Path, weights: str) -> Network:
@@ -93,9 +107,14 @@ def _of_run(path: Path, weights: str) -> Network:
     name = "weights" if weights == "raw" else f"weights-{weights}"
     file = folder / f"{name}.safetensors"
     if not file.is_file():
-        held = sorted(p.name for p in folder.glob("*")) if folder.is_dir() else []
-        hint = f"it holds {', '.join(held)}" if held else "not a run's directory, or not finished"
-        raise UserError(f"--model {path}: no checkpoints/{file.name} there; {hint}")
+        names = sorted(p.name for p in folder.glob("*")) if folder.is_dir() else []
+        raise UserError(
+            "run-without-weights",
+            "--model {path}: no checkpoints/{file} there; {content}",
+            path=path,
+            file=file.name,
+            content=f"it holds {', '.join(names)}" if names else "not the directory of a done run",
+        )
     return _rebuilt(*load_weights(file), str(path))
 
 
@@ -104,14 +123,19 @@ def _checkpoint(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile pickle may raise nearly anything
         raise UserError(
-            f"--model {path}: cannot be read as tensors alone ({type(error).__name__})"
+            "checkpoint-unreadable",
+            "--model {path}: cannot be read as a file of tensors only ({reason})",
+            path=path,
+            reason=type(error).__name__,
         ) from None
     config = content.get("network") if isinstance(content, Mapping) else None
     state = content.get("state_dict") if isinstance(content, Mapping) else None
     if not isinstance(config, Mapping) or not config or not isinstance(state, Mapping):
         raise UserError(
-            f"--model {path}: no checkpoint of this suite, it does not say which network it holds; "
-            "name it with --architecture if the file is a state dict"
+            "checkpoint-without-network",
+            "--model {path}: not a checkpoint of this suite, as it does not name its network; if "
+            "it is a state dict, name the network with --architecture",
+            path=path,
         )
     prefix = "network."
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, config
@@ -120,36 +144,52 @@ def _checkpoint(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
 def _rebuilt(state: Mapping[str, Tensor], config: Mapping[str, Any], model: str) -> Network:
     network = build_network(config)
     if not isinstance(network, Network):
-        raise UserError(f"--model {model}: {config.get(TARGET)} is no network of this suite")
+        raise UserError(
+            "model-not-a-network",
+            "--model {model}: {target} is not a network of this suite",
+            model=model,
+            target=config.get(TARGET),
+        )
     try:
         network.load_state_dict(dict(state))
     except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise UserError(f"--model {model}: weights of another network ({first})") from None
+        raise UserError(
+            "weights-of-another-network",
+            "--model {model}: weights of another network ({reason})",
+            model=model,
+            reason=str(error).splitlines()[-1].strip(),
+        ) from None
     return network
 
 
 def _foreign(path: Path, scale: Fraction, architecture: str) -> Network:
-    name, _, given = architecture.partition(":")
+    name, _, arguments = architecture.partition(":")
     if name not in ARCHITECTURES:
-        raise UserError(f"--architecture {name}: no such network ({', '.join(ARCHITECTURES)})")
+        raise UserError(
+            "unknown-architecture",
+            "--architecture {name}: no such network; choose from {names}",
+            name=name,
+            names=", ".join(ARCHITECTURES),
+        )
     module = importlib.import_module(f"sr_experiments.models.{name}")
     (target,) = (
-        found
-        for found in vars(module).values()
-        if inspect.isclass(found) and found.__name__.lower() == name
+        member
+        for member in vars(module).values()
+        if inspect.isclass(member) and member.__name__.lower() == name
     )
     node: dict[str, Any] = {TARGET: f"{target.__module__}.{target.__qualname__}"}
     node["scale"] = math.ceil(scale)
-    for pair in filter(None, given.split(",")):
+    for pair in filter(None, arguments.split(",")):
         key, equals, value = pair.partition("=")
-        if not equals:
-            raise UserError(f"--architecture {architecture}: {pair} is not KEY=VALUE")
         try:
-            node[key] = json.loads(value)
+            node[key] = json.loads(value if equals else "")
         except ValueError:
             raise UserError(
-                f"--architecture {architecture}: {key}={value} is neither a number nor true, false"
+                "architecture-argument",
+                "--architecture {architecture}: {pair} is not KEY=VALUE with a number, true or "
+                "false",
+                architecture=architecture,
+                pair=pair,
             ) from None
     network: Network = build_network(node, f"--architecture {name}")
     load_foreign(path, network)

@@ -1,6 +1,6 @@
-"""Frames per second of a network, measured on the machine that it runs on.
+"""Frames per second that an upscaler reaches on this machine.
 
-Measured is what :meth:`Upscaler.frames` does, from RGB to RGB. Decoding and encoding a video run
+What is measured is :meth:`Upscaler.frames`, from RGB to RGB. Decoding and encoding a video run
 beside it and take their own share of the processor.
 """
 
@@ -13,23 +13,21 @@ from pathlib import Path
 
 import torch
 
-from sr_experiments.upscale.onnx_network import fingerprint
 from sr_experiments.upscale.upscaler import Upscaler
 
-#: Sides of the pictures that a slow network is first tried on.
+#: Height and width of the frames that a slow network is tried on first.
 _STEPS = ((16, 16), (48, 48), (144, 144))
-_known: dict[tuple[object, ...], "Figure"] = {}
 
 
 @dataclass(frozen=True)
-class Figure:
-    """How fast an upscaler is.
+class Speed:
+    """How fast an upscaler is at one size of frame.
 
     Attributes:
-        per_second: frames in a second.
+        per_second: frames per second.
         height: of a frame, in pixels of the input.
-        width: likewise.
-        estimated: concluded from smaller pictures, because one frame takes too long.
+        width: of a frame, likewise.
+        estimated: extrapolated from smaller frames, because one frame takes too long.
     """
 
     per_second: float
@@ -37,16 +35,12 @@ class Figure:
     width: int
     estimated: bool = False
 
-    def __str__(self) -> str:
-        about = "about " if self.estimated else ""
-        return f"{about}{self.per_second:.3g} frames/s at {self.width}x{self.height}"
 
-
-def measured(upscaler: Upscaler, height: int, width: int, seconds: float) -> Figure:
+def measured(upscaler: Upscaler, height: int, width: int, seconds: float) -> Speed:
     """The median over as many frames as ``seconds`` allow, at least one.
 
     A batch is as large as ``upscaler.together`` says. The first one warms up and is not counted,
-    unless it takes all the time.
+    unless there is no time for a second.
     """
     count = upscaler.together(height, width)
     frames = _noise(count, height, width)
@@ -57,38 +51,27 @@ def measured(upscaler: Upscaler, height: int, width: int, seconds: float) -> Fig
         upscaler.frames(frames)
         times.append(time.perf_counter() - begin)
     counted = times[1:] or times
-    return Figure(count / statistics.median(counted), height, width)
+    return Speed(count / statistics.median(counted), height, width)
 
 
-def quick(upscaler: Upscaler, height: int = 360, width: int = 640, seconds: float = 2.0) -> Figure:
-    """A figure in about ``seconds`` at most, whatever the network; measured once in a process.
+def quick(upscaler: Upscaler, height: int = 360, width: int = 640, seconds: float = 2.0) -> Speed:
+    """Measure, or estimate, the speed in ``seconds`` at most.
 
-    Images grow until a frame is affordable. If it never is, the last one's time per pixel is
-    taken for the frame's.
+    Frames grow up to the requested size. If that would take too long, the time per pixel of the
+    largest measured one is used.
     """
-    key = (
-        *(fingerprint(upscaler.network), upscaler.scale, upscaler.engine, upscaler.device),
-        *(upscaler.self_ensemble, upscaler.denoise > 0, upscaler.sharpen > 0, upscaler.batch),
-        *(height, width, torch.get_num_threads()),
-    )
-    if key not in _known:
-        _known[key] = _quick(upscaler, height, width, seconds)
-    return _known[key]
-
-
-def _quick(upscaler: Upscaler, height: int, width: int, seconds: float) -> Figure:
     begin = time.perf_counter()
-    rate = 0.0  # pixels a second
+    rate = 0.0  # pixels per second
     for rows, columns in _smaller(height, width):
         if rate:
             left = seconds - (time.perf_counter() - begin)
             if rows * columns / rate > left / 2:
-                return Figure(rate / (height * width), height, width, estimated=True)
+                return Speed(rate / (height * width), height, width, estimated=True)
         last = (rows, columns) == (height, width)
         spent = time.perf_counter() - begin
-        figure = measured(upscaler, rows, columns, (seconds - spent) / 2 if last else 0.0)
-        rate = figure.per_second * rows * columns
-    return figure
+        speed = measured(upscaler, rows, columns, (seconds - spent) / 2 if last else 0.0)
+        rate = speed.per_second * rows * columns
+    return speed
 
 
 def _smaller(height: int, width: int) -> Iterator[tuple[int, int]]:
@@ -97,12 +80,12 @@ def _smaller(height: int, width: int) -> Iterator[tuple[int, int]]:
 
 
 def _noise(count: int, height: int, width: int) -> torch.Tensor:
-    made = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=made)
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=generator)
 
 
 def machine(device: torch.device) -> str:
-    """The processor that works, in words: ``2 threads of an AMD EPYC``."""
+    """The processor, such as ``2 threads on AMD EPYC 7763`` or the name of a GPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     name = platform.processor() or platform.machine()

@@ -1,10 +1,9 @@
-"""Cutting a picture into windows that give the very values of the whole picture.
+"""Cutting an image into windows that give exactly the values of the whole image.
 
 What a network computes at a pixel depends on the input within its receptive field. A window that
-extends by as much beyond the pixels that are kept has, for these, the same sums to do; at the
-image's own border the window's border is the same, with the same padding. On the CPU the sums are
-also done in the same order, as long as PyTorch chooses the same convolution for window and whole:
-:data:`MIN_AREA` sees to it.
+extends beyond the pixels it is kept for by that much needs the same sums for them; at the border of
+the image the window has the same border and padding. On the CPU the sums are also in the same order
+as long as PyTorch chooses the same convolution for window and image, as :data:`MIN_AREA` ensures.
 """
 
 import itertools
@@ -18,22 +17,22 @@ from torch import Tensor, nn
 from sr_experiments.imaging.resize import kernel_taps
 from sr_experiments.models.network import Network
 
-#: PyTorch does a convolution of at most 20,480 values by another method, which rounds otherwise;
-#: windows are larger even if they have a single channel.
+#: PyTorch computes a convolution of at most 20,480 values by another method, which rounds
+#: differently; windows have more pixels than that, for networks of one channel.
 MIN_AREA = 20481
-#: The side of a square that has them.
-SMALLEST = math.isqrt(MIN_AREA) + 1
+#: Side of the smallest square of that area.
+MIN_SIDE = math.isqrt(MIN_AREA) + 1
 
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a picture, in pixels of the input.
+    """A part of an image, in pixels of the input.
 
     Attributes:
         rows: first and last + 1 row that the network sees.
-        columns: likewise.
+        columns: first and last + 1 column.
         kept_rows: first and last + 1 row whose results are kept.
-        kept_columns: likewise.
+        kept_columns: first and last + 1 column.
     """
 
     rows: tuple[int, int]
@@ -44,22 +43,22 @@ class Window:
 
 @torch.no_grad()
 def bytes_per_pixel(network: Network) -> int:
-    """Memory that a pixel of the input takes while the network works, an upper estimate.
+    """Memory per pixel of the input while the network computes, an upper estimate.
 
     The largest layer holds its input and output, both perhaps once more in another layout, and
-    further features wait for their skip connections.
+    further features are kept for skip connections.
     """
     first = next(network.parameters(), torch.zeros((), dtype=torch.float64))
     channels = 3 if network.colour == "rgb" else 1
     side, largest = 32, 0
 
-    def note(module: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> None:
+    def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal largest
-        values = sum(t.numel() for t in (*given, result) if isinstance(t, Tensor))
+        values = sum(t.numel() for t in (*inputs, output) if isinstance(t, Tensor))
         largest = max(largest, values // side**2)
 
     leaves = [m for m in network.modules() if not list(m.children())]
-    hooks = [m.register_forward_hook(note) for m in leaves]
+    hooks = [m.register_forward_hook(record) for m in leaves]
     try:
         network(torch.zeros(1, channels, side, side, dtype=first.dtype, device=first.device))
     finally:
@@ -75,16 +74,16 @@ def side_within(memory: int, pixel: int, halo: int) -> int:
 
 
 def windows(height: int, width: int, side: int, halo: int) -> list[Window]:
-    """Cut a picture into kept parts of at most ``side`` by ``side`` and the windows around them.
+    """Cut an image into kept parts of at most ``side`` by ``side`` and the windows around them.
 
-    Every window has :data:`MIN_AREA` pixels or is the whole picture.
+    Every window has :data:`MIN_AREA` pixels or is the whole image.
     """
     if height * width < MIN_AREA or max(height, width) <= side:
         whole = (0, height), (0, width)
         return [Window(*whole, *whole)]
     rows, columns = _parts(height, side), _parts(width, side)
-    low = max(SMALLEST, math.ceil(MIN_AREA / width))
-    broad = max(SMALLEST, math.ceil(MIN_AREA / height))
+    low = max(MIN_SIDE, math.ceil(MIN_AREA / width))
+    broad = max(MIN_SIDE, math.ceil(MIN_AREA / height))
     return [
         Window(_around(r, halo, low, height), _around(c, halo, broad, width), r, c)
         for r in rows
@@ -114,15 +113,15 @@ def imresize_part(
 ) -> Tensor:
     """A part of ``imresize(convert(image), scale)``, to the last bit, from the pixels it needs.
 
-    The weights of the whole picture are used: those of a window that is counted from its own first
-    pixel may differ in the sixteenth digit, and a sum that ends on .5 would round otherwise.
+    The weights are those of the whole image: those of a window, computed from its own first pixel,
+    may differ in the sixteenth digit, and a sum that ends on .5 would round differently.
 
     Args:
         image: ``(..., H, W)``.
         scale: an integer of at least 2.
         rows: first and last + 1 row of the input whose enlargement is wanted.
-        columns: likewise.
-        convert: pixel by pixel to floating values.
+        columns: first and last + 1 column.
+        convert: maps pixels to floating-point values, each by itself.
 
     Returns:
         ``(..., scale * rows, scale * columns)``.
@@ -142,8 +141,8 @@ def imresize_part(
         total: Tensor | None = None
         for index, weight in zip(source, weights, strict=True):
             line = image.index_select(axis, index.to(image.device))
-            factor = weight.to(image.device, image.dtype).view(shape)
-            total = line * factor if total is None else torch.addcmul(total, line, factor)
+            weight = weight.to(image.device, image.dtype).view(shape)
+            total = line * weight if total is None else torch.addcmul(total, line, weight)
         assert total is not None  # a kernel has taps
         image = total
     return image

@@ -39,7 +39,7 @@ def test_runs_written_before_stand_in_their_table() -> None:
 
 def test_what_a_run_written_before_says_of_itself() -> None:
     (run,) = [run for run in collect(FIXTURES).runs if run.network and run.network.name == "EDSR"]
-    assert run.value("words.activation") == "relu"
+    assert run.value("choices.activation") == "relu"
     assert run.value("settings.optimizer.lr") == 0.001
     assert (run.value("network.size"), run.value("training.updates")) == ("1x8", 8)
     curve = read_curve(run, "y", "raw")

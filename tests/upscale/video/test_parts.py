@@ -14,7 +14,8 @@ from sr_experiments.core.errors import UserError
 from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.upscale.__main__ import main
 from sr_experiments.upscale.upscaler import Upscaler
-from sr_experiments.upscale.video.convert import VideoOptions, enlarge_video
+from sr_experiments.upscale.video.convert import enlarge_video
+from sr_experiments.upscale.video.options import VideoOptions
 
 av = pytest.importorskip("av")
 
@@ -61,6 +62,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from sr_experiments.upscale.video import convert
+from sr_experiments.upscale.video import options as video_options
 from sr_experiments.upscale.video import parts
 from sr_experiments.upscale.upscaler import Upscaler
 from sr_experiments.models.bicubic import Bicubic
@@ -71,7 +73,7 @@ def progress(pixels):
     done += pixels
     if done > 50 * 96 * 64:
         os.kill(os.getpid(), signal.SIGKILL)
-options = convert.VideoOptions(crf=8)
+options = video_options.VideoOptions(crf=8)
 source, target = map(Path, sys.argv[1:])
 convert.enlarge_video(
     source, target, Upscaler(Bicubic(2), 2), options, progress=progress, resumable=True
@@ -197,7 +199,7 @@ def test_the_command_says_how_to_go_on_and_does(tmp_path, short_parts, monkeypat
     monkeypatch.setattr(Upscaler, "frames", stopping)
     assert main(call) == 130
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "the same command goes on" in error
+    assert error.count("\n") == 1 and "resumes a long video" in error
     monkeypatch.setattr(Upscaler, "frames", whole)
     assert main(call) == 0
     assert "went on after 20 frames" in capsys.readouterr().out

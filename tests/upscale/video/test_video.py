@@ -15,7 +15,8 @@ from sr_experiments.models.vdsr import VDSR
 from sr_experiments.upscale.__main__ import main
 from sr_experiments.upscale.threads import Behind, ahead
 from sr_experiments.upscale.upscaler import Upscaler
-from sr_experiments.upscale.video.convert import VideoOptions, enlarge_video, measure_video
+from sr_experiments.upscale.video.convert import enlarge_video, measure_video
+from sr_experiments.upscale.video.options import VideoOptions
 
 av = pytest.importorskip("av")
 
@@ -475,7 +476,7 @@ def test_files_that_are_no_videos(tmp_path, capsys):
         ("in.mp4 out.mp4 --lossless", ".mkv only"),
         ("in.mp4 out.mkv --lossless --crf 3", "exclude each other"),
         ("in.mp4 out.mp4 --crf 60", "at most 51"),
-        ("in.mp4 out.mp4 --crf x", "--crf x"),
+        ("in.mp4 out.mp4 --crf x", "--crf: x"),
         ("in.mp4 out.mp4 --start -1", "--start"),
         ("in.mp4 there.mp4", "--overwrite replaces"),
         ("in.mp4 in.mp4 --overwrite", "would replace"),

@@ -5,9 +5,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sr_experiments.report.evidence.records import ImageScore, Run, ScoreKey
 from sr_experiments.report.paper.definition import ProtocolPair
 from sr_experiments.report.paper.strict import METRICS, Metric
+from sr_experiments.runs.records import ImageScore, Run, ScoreKey
 
 
 @dataclass(frozen=True)

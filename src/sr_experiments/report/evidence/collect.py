@@ -17,9 +17,19 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.report.evidence.records import ImageScore, Record, Result, Run, ScoreKey, Status
+from sr_experiments.runs.records import (
+    RESULT,
+    SCORE_COLUMNS,
+    SCORES,
+    STATUS,
+    ImageScore,
+    Record,
+    Result,
+    Run,
+    ScoreKey,
+    Status,
+)
 
-HEADER = ["dataset", "image", "weights", "protocol", "psnr", "ssim"]
 #: Allowed difference from a mean in result.json: scores.csv may be written with few digits.
 TOLERANCE = 1e-3
 
@@ -91,20 +101,20 @@ def _folders(root: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
 
 
 def _read_run(directory: Path) -> Run:
-    status = _json(directory / "status.json", Status)
+    status = _json(directory / STATUS, Status)
     if status.state != "finished":
         reason = f": {' '.join(status.error.split())}" if status.error else ""
         raise _UnusableError(f"not finished, its state is {status.state}{reason}")
-    result = _json(directory / "result.json", Result)
+    result = _json(directory / RESULT, Result)
     if status.identity != result.identity:
         raise _UnusableError("status.json and result.json are of two different runs")
-    scores = _scores(directory / "scores.csv")
+    scores = _scores(directory / SCORES)
     _check_means(result, scores)
     return Run(
         directory=directory,
         identity=result.identity,
         experiment=result.experiment,
-        words=result.words,
+        choices=result.choices,
         settings=result.settings,
         scale=result.scale,
         seed=result.seed,
@@ -112,6 +122,7 @@ def _read_run(directory: Path) -> Run:
         training=result.training,
         scores=scores,
         ended=_utc(status.ended),
+        device=result.device,
     )
 
 
@@ -144,8 +155,8 @@ def _scores(path: Path) -> dict[ScoreKey, dict[str, ImageScore]]:
         rows = list(csv.reader(_text(path).splitlines()))
     except csv.Error as error:
         raise _UnusableError(f"{path.name} is not valid CSV ({error})") from None
-    if not rows or rows[0] != HEADER:
-        raise _UnusableError(f"{path.name} does not begin with {','.join(HEADER)}")
+    if not rows or tuple(rows[0]) != SCORE_COLUMNS:
+        raise _UnusableError(f"{path.name} does not begin with {','.join(SCORE_COLUMNS)}")
     for number, row in enumerate(rows[1:], start=2):
         try:
             dataset, image, weights, protocol, psnr, ssim = row

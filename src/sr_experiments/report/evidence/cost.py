@@ -1,12 +1,11 @@
 """Cost of a variant: parameters, multiply-adds, and time per update on its device."""
 
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sr_experiments.report.evidence.records import Run
 from sr_experiments.report.evidence.table import Table
+from sr_experiments.runs.records import Run
 
 HEAD = (
     *("Scale", "Variant", "Device", "Parameters", "Multiply-adds", "Updates"),
@@ -64,16 +63,10 @@ def costs(table: Table) -> list[VariantCost]:
 
 def timing(run: Run) -> tuple[str, float | None]:
     """The device of a run and its milliseconds per update, where they were recorded."""
-    try:
-        result = json.loads((run.directory / "result.json").read_text(encoding="utf-8"))
-        device = str(result.get("device") or "unknown")
-        training = result.get("training") or {}
-        seconds, updates = float(training["seconds"]), int(training["updates_timed"])
-    except (OSError, ValueError, AttributeError):
-        return "unknown", None
-    except (KeyError, TypeError):
-        return device, None
-    return device, 1000 * seconds / updates if updates > 0 else None
+    training = run.training
+    if training is None or training.seconds is None or not training.updates_timed:
+        return run.device, None
+    return run.device, 1000 * training.seconds / training.updates_timed
 
 
 def _cost(

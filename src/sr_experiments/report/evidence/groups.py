@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sr_experiments.report.evidence.records import NetworkRecord, Run
 from sr_experiments.report.paper.definition import PaperNetwork, PaperTable
+from sr_experiments.runs.records import NetworkRecord, Run
 
 #: Budgets, the largest first; others follow.
 BUDGETS = ("paper", "study", "quick", "smoke")
 #: Runs that differ in one of these never share a table.
-SEPARATE = ("words.budget", "network.name", "network.size", "training.data")
+SEPARATE = ("choices.budget", "network.name", "network.size", "training.data")
 #: Besides choices and settings, what sets runs of one scale apart if they differ in it.
 RECIPE = tuple(
     f"training.{key}" for key in ("images", "updates", "batch_size", "patch_size", "precision")
@@ -25,10 +25,10 @@ PARAMETERS = "network.parameters"
 #: Settings that follow from a choice or the scale, and the seed, over which a cell averages.
 IMPLIED = ("seed", "scale", "model.scale", "model.activation.", "model.convolution.")
 #: Selector of the bicubic runs, the reference beside the columns.
-BICUBIC_RUNS = {"words.model": "bicubic", "words.method": "none"}
+BICUBIC_RUNS = {"choices.model": "bicubic", "choices.method": "none"}
 #: Choices without an effect of their own: which data sets are scored, and the name of a network,
 #: whose class and size are compared instead (`edsr` and `edsr_baseline` are one at small budgets).
-NEUTRAL = frozenset({"words.benchmarks", "words.model"})
+NEUTRAL = frozenset({"choices.benchmarks", "choices.model"})
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Grou
         matched: the runs that match each column.
     """
     pairs = [(column, run) for column, runs in matched.items() for run in _preferred(source, runs)]
-    choices = {f"words.{group}" for _, run in pairs for group in run.words}
+    choices = {f"choices.{group}" for _, run in pairs for group in run.choices}
     settings = {
         f"settings.{key}" for _, run in pairs for key in run.settings if not key.startswith(IMPLIED)
     }
@@ -145,7 +145,11 @@ def _own(source: PaperTable) -> tuple[str, ...]:
         for key in column.where
         if len({repr(other.where.get(key)) for other in source.columns}) > 1
     }
-    groups = {f"settings.{key.removeprefix('words.')}." for key in selected if key[:6] == "words."}
+    groups = {
+        f"settings.{key.removeprefix('choices.')}."
+        for key in selected
+        if key.startswith("choices.")
+    }
     return (PARAMETERS, *sorted(selected | groups), *source.varies)
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sr_experiments.report.evidence.intervals import Values
-from sr_experiments.report.evidence.records import Run, ScoreKey
 from sr_experiments.report.paper.claims import ScoreClaim
 from sr_experiments.report.paper.definition import PaperTable
 from sr_experiments.report.paper.strict import Metric
+from sr_experiments.runs.records import Run, ScoreKey
 
 
 @dataclass(frozen=True)

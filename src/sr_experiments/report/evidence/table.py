@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from sr_experiments.core.errors import UserError
 from sr_experiments.report.evidence.cells import Cell, Cells, ColumnRuns, dataset_cells, mean_cells
 from sr_experiments.report.evidence.groups import BICUBIC_RUNS, Group, budget_rank, holds, split
-from sr_experiments.report.evidence.records import Run
 from sr_experiments.report.paper.claims import BICUBIC
 from sr_experiments.report.paper.definition import Paper, PaperTable
 from sr_experiments.report.paper.strict import METRICS, Metric
+from sr_experiments.runs.records import Run
 
 
 @dataclass(frozen=True)
@@ -64,36 +64,25 @@ def build_tables(paper: Paper, runs: Sequence[Run], budget: str | None = None) -
         for source in paper.tables
     ]
     if budget is not None:
-        _check_budget(
-            paper, budget, {run.budget for by in matched for rs in by.values() for run in rs}
-        )
+        members = [run for by_column in matched for found in by_column.values() for run in found]
+        present = sorted({run.budget for run in members}, key=budget_rank)
+        if budget not in present:
+            raise UserError(
+                "budget-without-runs",
+                "no run of {paper} has budget={budget}; there are runs of: {budgets}",
+                paper=paper.name,
+                budget=budget,
+                budgets=", ".join(present) or "none",
+            )
         matched = [
-            {column: [r for r in found if r.budget == budget] for column, found in by.items()}
-            for by in matched
+            {column: [r for r in found if r.budget == budget] for column, found in m.items()}
+            for m in matched
         ]
     tables: list[Table] = []
     for source, by_column in zip(paper.tables, matched, strict=True):
         for group in split(source, by_column) or [Group({}, {})]:
             tables.append(_table(paper, source, group, bicubic))
     return tables
-
-
-def _check_budget(paper: Paper, budget: str, present: set[str]) -> None:
-    if not present:
-        raise UserError(
-            "paper-without-runs",
-            "no run of {paper} has budget={budget}; there are no runs",
-            paper=paper.name,
-            budget=budget,
-        )
-    if budget not in present:
-        raise UserError(
-            "budget-without-runs",
-            "no run of {paper} has budget={budget}; there are runs of {present}",
-            paper=paper.name,
-            budget=budget,
-            present=", ".join(sorted(present, key=budget_rank)),
-        )
 
 
 def _table(paper: Paper, source: PaperTable, group: Group, bicubic: Sequence[Run]) -> Table:

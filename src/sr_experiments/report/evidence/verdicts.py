@@ -26,7 +26,6 @@ from sr_experiments.report.evidence.groups import (
     split,
 )
 from sr_experiments.report.evidence.pairs import ComparedColumn, pair_scores
-from sr_experiments.report.evidence.records import Run
 from sr_experiments.report.paper.claims import (
     BICUBIC,
     Claim,
@@ -36,6 +35,7 @@ from sr_experiments.report.paper.claims import (
     Stability,
 )
 from sr_experiments.report.paper.definition import Paper, PaperTable
+from sr_experiments.runs.records import Run
 
 __all__ = ["DatasetEffect", "Outcome", "Verdict", "judge"]
 

@@ -26,7 +26,7 @@ class Distilled(Supervised):
         student_taps, teacher_taps: names of the layers whose features are compared, pairwise;
             ``None`` takes those after a third, two thirds and all of each network's blocks, or of
             fewer equal parts where one of them has less than three blocks.
-        cached: the teacher's pictures are made once, from whole training pictures, rounded to
+        cached: the teacher's outputs are computed once, from whole training images, rounded to
             uint8, and cut and turned like the ground truth: a step then costs what plain training
             costs. It is another teacher than the one that sees the patches: it sees beyond their
             borders, its answer to a turned patch is the turned answer, and it is rounded.
@@ -114,7 +114,7 @@ class Distilled(Supervised):
 
 @torch.no_grad()
 def _features(network: Network, names: Sequence[str]) -> tuple[Tensor, ...]:
-    """Features of a small picture, for their shapes."""
+    """Features of a small image, for their shapes."""
     taps, training = FeatureHooks(network, names), network.training
     network.eval()
     Distilled.predict(network, torch.zeros(1, 3, 24, 24, dtype=torch.uint8))

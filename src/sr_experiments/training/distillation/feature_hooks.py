@@ -20,7 +20,7 @@ class FeatureHooks:
         network: whose layers are listened to.
         names: of the layers, as ``network.named_modules()`` tells them.
         only_training: pay no heed to a network in eval mode. For a student, whose whole validation
-            pictures would otherwise leave their features in memory until the next batch.
+            images would otherwise leave their features in memory until the next batch.
 
     Raises:
         UserError: the network has no layer of that name.

@@ -102,14 +102,14 @@ class Contrastive(Distillation):
     negatives are the teacher's outputs, the student's or both it does not say: N - 1, N - 1 or
     2 (N - 1) of them for each image. The student learns from its negatives too.
 
-    Nothing bounds the ``cosine`` loss below: a picture that has less and less in common with all
+    Nothing bounds the ``cosine`` loss below: an output that has less and less in common with all
     others is better and better. Summed as printed, with the weight of 10, it draws a student away
-    from its pictures, at a small rate too; the mean over the batch still costs it PSNR.
+    from its targets even at a small rate; the mean over the batch still costs it PSNR.
 
     A factor on all outputs leaves L_CL as it is. It is finite because a sum over negatives, and
     the positive cosine whose logarithm is taken, count as 1e-6 where they are below, and give no
     gradient there. That happens only where an image equals all its negatives, or where cosines
-    are not positive, as those of pictures are.
+    are not positive, as those of images are.
 
     Several processes each compare the images of their own share only; an image has the fewer
     negatives, and the loss another value than in one process.

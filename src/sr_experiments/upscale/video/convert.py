@@ -6,8 +6,6 @@ Few frames wait between them, so memory does not grow with the length.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,80 +18,14 @@ from sr_experiments.core.errors import Message, UserError
 from sr_experiments.core.files import atomic_write
 from sr_experiments.upscale.threads import Behind, ahead
 from sr_experiments.upscale.upscaler import Progress, Upscaler
+from sr_experiments.upscale.video.options import VideoOptions, check_target, require_av
 
 if TYPE_CHECKING:
     from sr_experiments.upscale.video.encoder import FrameEncoder
     from sr_experiments.upscale.video.source import Piece, VideoSource
 
-#: File name suffixes that are taken for videos. GIF is a picture here, and keeps its palette.
-SUFFIXES = frozenset({".mp4", ".m4v", ".mkv", ".wmv", ".webm", ".mov", ".avi"})
-#: Suffixes that can be written.
-FORMATS = (".mp4", ".mkv", ".webm")
 #: Frames that wait between two threads.
 WAITING = 3
-
-
-@dataclass(frozen=True)
-class VideoOptions:
-    """What is asked of videos only.
-
-    Attributes:
-        start: seconds that are left out.
-        duration: seconds that are taken, or None for all.
-        crf: the encoder's constant quality, 0 (best) to 51 (H.264) or 63 (VP9), or None.
-        lossless: FFV1 with the network's own RGB values, in .mkv.
-        keep_readable: of a video that is cut short, write what can be read.
-    """
-
-    start: Fraction = Fraction(0)
-    duration: Fraction | None = None
-    crf: int | None = None
-    lossless: bool = False
-    keep_readable: bool = False
-
-
-def is_video(path: Path) -> bool:
-    """By the suffix."""
-    return path.suffix.lower() in SUFFIXES
-
-
-def written_suffix(suffix: str, lossless: bool = False) -> str:
-    """The suffix of a result where only the source's is known.
-
-    WMV's and AVI's sound has no place in MP4, and Matroska holds it.
-    """
-    if lossless:
-        return ".mkv"
-    known = {".webm": ".webm", ".mkv": ".mkv", ".wmv": ".mkv", ".avi": ".mkv"}
-    return known.get(suffix.lower(), ".mp4")
-
-
-def check_target(target: Path, options: VideoOptions) -> None:
-    """Refuse what the container or its encoder cannot do.
-
-    Raises:
-        UserError: which names the suffix or the option.
-    """
-    suffix = target.suffix.lower()
-    if suffix not in FORMATS:
-        raise UserError(f"{target}: a video can be written as {', '.join(FORMATS)}")
-    if options.lossless and suffix != ".mkv":
-        raise UserError(f"{target}: --lossless is written as .mkv only; name a .mkv file")
-    if options.lossless and options.crf is not None:
-        raise UserError("--crf and --lossless exclude each other; leave one out")
-    most = 63 if suffix == ".webm" else 51
-    if options.crf is not None and options.crf > most:
-        raise UserError(f"--crf {options.crf}: at most {most} for {suffix}")
-
-
-def require_av() -> None:
-    """Raise a :class:`UserError` if PyAV is not installed."""
-    try:
-        import av  # noqa: F401
-    except ImportError:
-        raise UserError(
-            "videos need PyAV, which is not installed: pip install 'sr_experiments[video]'"
-        ) from None
 
 
 def measure_video(path: Path, options: VideoOptions | None = None) -> int:
