@@ -116,11 +116,11 @@ def _final_notes(source: "VideoSource", options: VideoOptions) -> list[Message]:
     if source.truncated and not options.keep_readable:
         raise UserError(
             "video-truncated",
-            "{path}: cut short, only {seconds:.2f}{of_total} seconds can be read; nothing was "
-            "written, --keep-readable writes as much",
+            "{path}: cut short, only {seconds:.2f} of {total} seconds can be read; nothing was "
+            "written, --keep-readable writes what can be read",
             path=source.path,
             seconds=seconds,
-            of_total=_of_all(source),
+            total="?" if source.total is None else f"{float(source.total):.2f}",
         )
     if source.truncated:
         notes.append(
@@ -303,7 +303,3 @@ def _no_frames(source: "VideoSource") -> UserError:
         "{path}: none of its frames can be read; replace or remove it",
         path=source.path,
     )
-
-
-def _of_all(source: "VideoSource") -> str:
-    return "" if source.total is None else f" of {float(source.total):.2f}"

@@ -121,20 +121,20 @@ class PartWriter:
         self._work.close()
 
     def _write(self) -> Generator[None, tuple[MediaChunk, NDArray[uint8]] | None, None]:
-        given = yield
-        while given is not None:
+        item = yield
+        while item is not None:
             with self.parts.writing() as (file, index):
                 context = self.encoder.open_context()
                 index["extradata"] = (context.extradata or b"").hex()
                 count = 0
-                while given is not None and count < PART:
-                    self._store(context.encode(self.encoder.frame(*given)), file, index)
+                while item is not None and count < PART:
+                    self._store(context.encode(self.encoder.frame(*item)), file, index)
                     count += 1
                     if count < PART:
-                        given = yield
+                        item = yield
                 self._store(context.encode(None), file, index)
-            if given is not None:
-                given = yield
+            if item is not None:
+                item = yield
 
     @staticmethod
     def _store(packets: list[Any], file: BinaryIO, index: dict[str, Any]) -> None:

@@ -90,7 +90,7 @@ class VideoSink:
         Args:
             frames: in the order of decoding, with their times.
             others: packets of the source's other streams.
-            headers: of the encoders that made ``frames``.
+            headers: of the encoders of ``frames``.
 
         Raises:
             UserError: the frames need another header than the file has.
@@ -123,7 +123,7 @@ class VideoSink:
         if index in self._reencoded:
             self._encode_audio(index, packet)
         else:
-            packet.stream = self._outlets[index]
+            packet.stream = self._outputs[index]
             self.container.mux(packet)
 
     def finish(self) -> None:
@@ -143,22 +143,22 @@ class VideoSink:
         for key, value in source.container.metadata.items():
             if key.lower() not in _OWN_METADATA:
                 self.container.metadata[key] = value
-        self._outlets: dict[int, Any] = {}
+        self._outputs: dict[int, Any] = {}
         for stream in source.container.streams:
             if stream.index == source.stream.index:
-                made = self._stream = self._video()
+                output = self._stream = self._video()
             elif stream.index in self.streams:
                 if stream.index in self._reencoded:
-                    made = self._audio(stream)
+                    output = self._audio(stream)
                 else:
-                    made = self.container.add_stream_from_template(stream)
-                self._outlets[stream.index] = made
+                    output = self.container.add_stream_from_template(stream)
+                self._outputs[stream.index] = output
             else:
                 continue
-            made.disposition = stream.disposition
+            output.disposition = stream.disposition
             for key in _KEPT_METADATA:
                 if stream.metadata.get(key):
-                    made.metadata[key] = stream.metadata[key]
+                    output.metadata[key] = stream.metadata[key]
         if source.whole and (chapters := source.container.chapters()):
             self.container.set_chapters(chapters)
         self.container.start_encoding()
@@ -166,13 +166,13 @@ class VideoSink:
 
     def _video(self) -> Any:
         source = self.source
-        made = self.container.add_stream(
+        stream = self.container.add_stream(
             self.encoder.codec, rate=source.rate, time_base=source.time_base
         )
-        self.encoder.configure(made.codec_context)
+        self.encoder.configure(stream.codec_context)
         if source.matrix is not None:
-            made.set_display_matrix(source.matrix)
-        return made
+            stream.set_display_matrix(source.matrix)
+        return stream
 
     def _audio(self, stream: Any) -> Any:
         encoder, _ = _AUDIO[self.container.format.name]
@@ -182,15 +182,15 @@ class VideoSink:
 
     def _encode_audio(self, index: int, packet: Any) -> None:
         """Re-encode a packet of audio, or flush decoder and encoder for None."""
-        made = self._outlets[index]
+        output = self._outputs[index]
         try:
             frames = self.source.container.streams[index].decode(packet)
         except FFmpegError:
             frames = []  # a damaged packet becomes a short silence
         for frame in frames:
-            self.container.mux(made.encode(frame))
+            self.container.mux(output.encode(frame))
         if packet is None:
-            self.container.mux(made.encode(None))
+            self.container.mux(output.encode(None))
 
 
 def _when(packet: av.Packet) -> Fraction:

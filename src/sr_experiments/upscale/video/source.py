@@ -147,8 +147,8 @@ class VideoSource:
     @property
     def rate(self) -> Fraction:
         """Average frames per second; guessed where the file does not have it."""
-        found = self.stream.average_rate or self.stream.guessed_rate
-        return found if found and 0 < found <= 1000 else Fraction(25)
+        rate = self.stream.average_rate or self.stream.guessed_rate
+        return rate if rate and 0 < rate <= 1000 else Fraction(25)
 
     @property
     def expected(self) -> int:
@@ -222,8 +222,8 @@ class VideoSource:
         """All packets, with an empty one of the video at the end, which flushes its decoder."""
         self._reached = self._filmed = Fraction(0)
         self._count = 0
-        wanted = [s for s in self.container.streams if s.type in ("video", "audio", "subtitle")]
-        packets = self.container.demux(wanted)
+        streams = [s for s in self.container.streams if s.type in ("video", "audio", "subtitle")]
+        packets = self.container.demux(streams)
         while True:
             try:
                 packet = next(packets, None)
@@ -381,7 +381,7 @@ def _asf_is_truncated(path: Path) -> tuple[bool, Fraction | None]:
 def _display_matrix(frame: av.VideoFrame) -> list[int] | None:
     data: Any = frame.side_data
     try:
-        found = data["DISPLAYMATRIX"]
+        matrix = data["DISPLAYMATRIX"]
     except KeyError:
         return None
-    return np.frombuffer(bytes(found), np.int32)[:9].tolist()
+    return np.frombuffer(bytes(matrix), np.int32)[:9].tolist()
