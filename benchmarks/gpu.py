@@ -21,7 +21,7 @@ from sr_experiments.data.datamodule import Batch
 from sr_experiments.data.patches import CropSampler, cut
 from sr_experiments.data.sources import find_images
 from sr_experiments.data.store import Pairs, open_pairs
-from sr_experiments.metrics.protocols import score_batch
+from sr_experiments.metrics.scoring import score_batch
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.training.module import Supervised
 

@@ -15,7 +15,7 @@ from timing import Figure, alternate
 from sr_experiments.data.datamodule import Batch
 from sr_experiments.data.store import ImageStore, Pairs
 from sr_experiments.imaging.resize import downscale, imresize
-from sr_experiments.metrics.protocols import score_batch
+from sr_experiments.metrics.scoring import score_batch
 
 
 def growth(folder: Path, rounds: int) -> Iterator[Figure]:

@@ -13,7 +13,8 @@ from sr_experiments import downscale, score
 from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.io import read_image, write_png
 from sr_experiments.imaging.resize import imresize
-from sr_experiments.metrics.protocols import PROTOCOLS, score_image
+from sr_experiments.metrics.protocols import PROTOCOLS
+from sr_experiments.metrics.scoring import score_image
 
 
 def noise(seed: int = 0, height: int = 40, width: int = 36) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import os
 
-# A layer of large pictures is hundreds of megabytes of fresh memory, and handing that out page by
+# A layer of large images is hundreds of megabytes of fresh memory, and handing that out page by
 # page takes as long as a small network's convolutions. PyTorch asks Linux for huge pages if this is
 # set before its first tensor; elsewhere it means nothing. No value changes.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -173,7 +173,7 @@ def _score(pair: Pair, scale: int, names: Iterable[str]) -> "dict[str, Score]":
     import torch
 
     from sr_experiments.imaging.io import read_image
-    from sr_experiments.metrics.protocols import score_image
+    from sr_experiments.metrics.scoring import score_image
 
     sr, hr = read_image(pair.sr), read_image(pair.hr, keep_grey=True)
     grey = hr.ndim == 2

@@ -13,7 +13,8 @@ from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.colour import luma_uint8, round_to_uint8
 from sr_experiments.imaging.io import read_image
 from sr_experiments.imaging.resize import imresize, modcrop
-from sr_experiments.metrics.protocols import COLUMNS, PROTOCOLS, score_batch, score_image
+from sr_experiments.metrics.protocols import PROTOCOLS
+from sr_experiments.metrics.scoring import COLUMNS, score_batch, score_image
 
 
 @pytest.fixture(scope="module")

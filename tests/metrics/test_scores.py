@@ -8,8 +8,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-from sr_experiments.metrics.protocols import PROTOCOLS, score_image
+from sr_experiments.metrics.protocols import PROTOCOLS
 from sr_experiments.metrics.scores import Scores
+from sr_experiments.metrics.scoring import score_image
 
 N_IMAGES = 5
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from sr_experiments.core.errors import UserError
 from sr_experiments.data.sources import find_images
 from sr_experiments.data.store import open_pairs
-from sr_experiments.metrics.protocols import score_image
+from sr_experiments.metrics.scoring import score_image
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.models.foreign_weights import load_foreign
 from sr_experiments.models.network import upscale_luma
@@ -94,7 +94,7 @@ def test_official_and_own_names_load_as_they_are(tmp_path, make, name):
             lambda s: s.update({"residual_layer.2.conv.weight": torch.ones(1)}),
             r"1 unknown \(body\.2",
         ),
-        (lambda s: s.update(epoch=3), r"no plain state dict \(epoch is int\)"),
+        (lambda s: s.update(epoch=3), r"not a plain state dict \(epoch is int\)"),
     ],
 )
 def test_what_does_not_fit_is_named_and_nothing_is_loaded(tmp_path, change, says):
@@ -144,7 +144,7 @@ def test_no_code_of_a_file_is_run_and_damage_is_one_line(tmp_path):
     (tmp_path / "half.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
     names = ("half.pt", "text.pt", "half.safetensors")
     for path in (hostile, *(tmp_path / n for n in names), tmp_path):
-        with pytest.raises(UserError, match="cannot be read as tensors alone") as caught:
+        with pytest.raises(UserError, match="cannot be read without executing code") as caught:
             load_foreign(path, vdsr())
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "mark").exists()

@@ -27,7 +27,7 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
         seed: int = 0,
         folder: str | None = None,
         identity: str | None = None,
-        words: Mapping[str, Any] | None = None,
+        choices: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         size: str = "4x16",
         parameters: int = 12_345,
@@ -51,7 +51,7 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
             "data": "embedded",
             "benchmarks": "embedded",
             "budget": "quick",
-        } | dict(words or {})
+        } | dict(choices or {})
         rows, means = [], {}
         rules = [("y", 0, None), ("rgb", None, 1), *((name, 0, None) for name in also)]
         for dataset, raw in scores.items():
@@ -92,7 +92,7 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
         result = {
             "identity": identity,
             "experiment": experiment,
-            "words": said,
+            "choices": said,
             "settings": {
                 "seed": seed,
                 "scale": scale,

@@ -215,8 +215,8 @@ def test_the_page_is_sound(runs: Path, tmp_path: Path) -> None:
 
 def test_budget_paper_compares_only_the_same_network(tmp_path: Path, write_run: Writer) -> None:
     scores = {"Set5": {"baby": (38.0, 0.94)}}
-    write_run(scores, words={"budget": "paper"}, size="32x256", parameters=40_729_603)
-    write_run(scores, words={"budget": "paper"}, size="16x64", parameters=1_369_859)
+    write_run(scores, choices={"budget": "paper"}, size="32x256", parameters=40_729_603)
+    write_run(scores, choices={"budget": "paper"}, size="16x64", parameters=1_369_859)
     _, markdown, _ = report(tmp_path / "runs", tmp_path)
     full, small = markdown.split("\n## Table 1")[1:]
     assert "the paper's full recipe" in full
@@ -321,7 +321,7 @@ def test_nothing_below_budget_paper_is_called_a_reproduction(
 ) -> None:
     """With the paper's own network and seeds, too."""
     for activation, psnr in (("relu", 38.0), ("mish", 38.5)):
-        run = {"words": {"budget": budget}, "size": "32x256", "parameters": 40_729_603}
+        run = {"choices": {"budget": budget}, "size": "32x256", "parameters": 40_729_603}
         write_run({"Set5": {"baby": (psnr, 0.94)}}, activation=activation, **run)
     for text in report(tmp_path / "runs", tmp_path / "report", width=500):
         assert "full recipe" not in text

@@ -134,7 +134,7 @@ def test_runs_that_fail_are_counted_and_the_next_stage_still_runs(places, capfd)
         (["activaton"], f"unknown paper 'activaton'; choose {', '.join(sorted(COUNTS))}"),
         (["swa", "bugdet=smoke"], "bugdet: no such key; did you mean budget?"),
         (["--plan", "budget=smok"], "budget=smok: no such choice; choose from paper, quick"),
-        (["swa", "+experiment=swa_sweep"], "+experiment=swa_sweep: is said by the stages"),
+        (["swa", "+experiment=swa_sweep"], "+experiment=swa_sweep: is set by the stages"),
         (["swa", "hydra/launcher=joblib", "trainer=ddp"], "trainer.devices=auto"),
     ],
 )
@@ -181,6 +181,8 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(environment, places
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background job ignores SIGINT, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not list(places.glob("swa_sweep/*/history.csv")):  # an epoch of it is over

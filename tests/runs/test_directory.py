@@ -7,31 +7,45 @@ import pytest
 from sr_experiments.core.errors import UserError
 from sr_experiments.runs import directory as directory_module
 from sr_experiments.runs.directory import RunDirectory, find, slug
+from sr_experiments.runs.records import Mean, Record, Result
 
 ONE = "0123456789abcdef" * 4
 TWIN = "01234567" + "f" * 56  # another run whose name would be the same
 
 
+def a_result(psnr):
+    return Result(
+        identity=ONE,
+        experiment="first",
+        choices={"model": "größe"},
+        scale=2,
+        seed=0,
+        network=None,
+        training=None,
+        means={"größe": {"raw": {"y": Mean(psnr=psnr, ssim=None, images=1)}}},
+    )
+
+
 @pytest.fixture
 def begun(tmp_path):
     run = find(tmp_path, "first", "edsr-x2", ONE)
-    run.begin({"name": "first", "scale": 2, "words": {"model": "größe"}})
+    run.begin({"name": "first", "scale": 2, "choices": {"model": "größe"}})
     return run
 
 
 def test_states_come_back_as_they_were_written(begun):
     again = RunDirectory(begun.path, ONE)
     status = again.status()
-    assert status["state"] == "running" and status["ended"] is None and not again.is_finished()
-    assert status["identity"] == ONE and status["experiment"] == "first"
+    assert status.state == "running" and status.ended is None and not again.is_finished()
+    assert status.identity == ONE and status.experiment == "first"
     begun.end("failed", "no space", "Traceback ...")
     failed = again.status()
-    assert failed["state"] == "failed" and failed["error"] == "no space" and failed["ended"]
-    assert failed["started"] == status["started"]
+    assert failed.state == "failed" and failed.error == "no space" and failed.ended
+    assert failed.started == status.started
     assert (begun.path / "error.txt").read_text() == "Traceback ..."
     begun.begin({"name": "first"})
-    assert not (begun.path / "error.txt").exists() and again.status()["error"] is None
-    assert again.status()["started"] == status["started"]
+    assert not (begun.path / "error.txt").exists() and again.status().error is None
+    assert again.status().started == status.started
     begun.end("finished")
     assert again.is_finished() and not RunDirectory(begun.path, TWIN).is_finished()
 
@@ -43,8 +57,9 @@ def test_scores_and_result_keep_every_digit(begun):
     header, line = (begun.path / "scores.csv").read_text().splitlines()
     assert header == "dataset,image,weights,protocol,psnr,ssim"
     assert line == 'Set5,"baby, small",raw,y,0.30000000000000004,0.3333333333333333'
-    begun.write_result({"means": {"größe": psnr}})
-    assert begun.result() == {"means": {"größe": psnr}}
+    result = a_result(psnr)
+    begun.write_result(result)
+    assert begun.result() == result and "größe" in (begun.path / "result.json").read_text()
     (begun.path / "result.json").write_text("{")
     with pytest.raises(UserError, match="its result cannot be read"):
         begun.result()
@@ -53,7 +68,7 @@ def test_scores_and_result_keep_every_digit(begun):
 @pytest.mark.parametrize("what", ["status", "scores", "result", "config"])
 def test_a_failing_write_keeps_the_old(begun, monkeypatch, what):
     begun.write_scores([("a", "b", "raw", "y", 1.0, None)])
-    begun.write_result({"old": 1})
+    begun.write_result(a_result(1.0))
     before = {p.name: p.read_bytes() for p in begun.path.iterdir()}
 
     def full(*args, **options):
@@ -63,12 +78,12 @@ def test_a_failing_write_keeps_the_old(begun, monkeypatch, what):
         yield ("a", "b", "raw", "y", 2.0, None)
         full()
 
-    monkeypatch.setattr(directory_module.json, "dumps", full)
+    monkeypatch.setattr(Record, "to_json", full)
     monkeypatch.setattr(directory_module.yaml, "safe_dump", full)
     calls = {
         "status": lambda: begun.end("finished"),
         "scores": lambda: begun.write_scores(rows()),
-        "result": lambda: begun.write_result({"new": 1}),
+        "result": lambda: begun.write_result(a_result(2.0)),
         "config": lambda: begun.begin({"name": "new"}),
     }
     with pytest.raises(UserError, match=r"cannot be written \(No space left on device\)"):
@@ -79,7 +94,7 @@ def test_a_failing_write_keeps_the_old(begun, monkeypatch, what):
 @pytest.mark.parametrize("damage", ["", "{", "[]", "\udcff"])
 def test_a_damaged_status_is_no_status(begun, damage):
     (begun.path / "status.json").write_bytes(damage.encode("utf-8", "surrogateescape"))
-    assert begun.status() == {} and not begun.is_finished()
+    assert begun.status() is None and not begun.is_finished()
 
 
 def test_a_run_is_found_in_whatever_experiment_it_was_made(begun, tmp_path):
@@ -93,7 +108,7 @@ def test_two_runs_whose_hashes_begin_alike_do_not_share_a_directory(begun, tmp_p
     assert twin.path != begun.path and TWIN[:8] in twin.path.name
     twin.begin({"name": "first"})
     twin.end("finished")
-    assert begun.status()["identity"] == ONE and not begun.is_finished()
+    assert begun.status().identity == ONE and not begun.is_finished()
     for experiment, words in (("first", "edsr-x2"), ("second", "other")):
         assert find(tmp_path, experiment, words, TWIN).path == twin.path
         assert find(tmp_path, experiment, words, ONE).path == begun.path

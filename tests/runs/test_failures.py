@@ -80,9 +80,9 @@ def _truncated(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (_truncated, "b.png: damaged picture"),
+        (_truncated, "b.png: damaged image"),
         (lambda folder: (folder / "b.png").write_bytes(b""), "b.png: the file is empty"),
-        (lambda folder: (folder / "b.png").write_text("hello"), "b.png: not a picture"),
+        (lambda folder: (folder / "b.png").write_text("hello"), "b.png: not an image"),
         (lambda folder: shutil.rmtree(folder) or folder.mkdir(), "it is empty"),
     ],
     ids=["truncated", "zero bytes", "text", "empty folder"],

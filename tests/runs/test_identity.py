@@ -52,6 +52,7 @@ OTHER = {
     "trainer.compile": "default",
     "optimizer.fused": "true",
     "training.scales": "[2,3]",
+    "averaging": "ema",
 }
 #: Keys whose other values need other surroundings; they have tests of their own below.
 APART = {"data.lr", "data.train.numbers", "data.val.numbers", "budget.name"}

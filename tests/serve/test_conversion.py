@@ -18,7 +18,7 @@ from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.formats import list_images
 from sr_experiments.imaging.io import read_image
 from sr_experiments.imaging.resize import imresize
-from sr_experiments.metrics.protocols import score_image
+from sr_experiments.metrics.scoring import score_image
 from sr_experiments.serve.conversion import Conversion, result_suffix
 from sr_experiments.serve.jobs import Job, JobSettings
 from sr_experiments.serve.limits import Limits

@@ -166,12 +166,17 @@ def test_a_file_of_weights_teaches_as_well(train, tmp_path):
 @pytest.mark.parametrize(
     ("student", "teacher", "options", "says"),
     [
-        (EDSR(2, 3, 8), EDSR(3, 3, 8), {}, "enlarges by 3 and its student by 2"),
-        (VDSR(2, 5, 8), EDSR(2, 3, 8), {}, "EDSR sees colour rgb and its student VDSR y"),
+        (EDSR(2, 3, 8), EDSR(3, 3, 8), {}, "its scale is 3 and the student's 2"),
+        (VDSR(2, 5, 8), EDSR(2, 3, 8), {}, "EDSR takes rgb input and its student VDSR y"),
         (EDSR(2, 3, 8), EDSR(2, 3, 8), {"cached": True}, "method.cached=true: this loss compares"),
         (EDSR(2, 3, 8), EDSR(2, 3, 8), {"student_taps": ["body.9"]}, "no layer 'body.9'"),
         (EDSR(2, 3, 8), EDSR(2, 3, 8), {"student_taps": ["body"]}, "1 feature maps? of the stud"),
-        (EDSR(2, 3, 8), EDSR(2, 3, 8), {"teacher_taps": ["tail"] * 3}, "features are 24x24 in the"),
+        (
+            EDSR(2, 3, 8),
+            EDSR(2, 3, 8),
+            {"teacher_taps": ["tail"] * 3},
+            "features of tap 1 are 24x24 in the",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(student, teacher, options, says):

@@ -109,7 +109,7 @@ def test_taps_sit_behind_equal_parts(network, count, names):
 @pytest.mark.parametrize(
     ("network", "count", "says"),
     [
-        (SRCNN(2), 3, r"taps=3: SRCNN 9-1-5 \(64-32\) has 2 stages to tap; choose"),
+        (SRCNN(2), 3, r"taps=3: SRCNN 9-1-5 \(64-32\) has 2 stages; choose"),
         (Bicubic(2), 3, "taps=3: Bicubic has 0 stages"),
         (SRCNN(2), 0, "taps=0: .* at least 1 tap"),
     ],

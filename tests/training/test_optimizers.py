@@ -101,7 +101,7 @@ def test_a_budget_shrinks_a_schedule_with_its_own_recipe():
     ]
     assert falls == [updates // 4, updates // 2, 3 * updates // 4]
     kept = compose(["scheduler=vdsr", "training.recipe_epochs=40"])
-    assert kept["training"]["recipe_epochs"] == 40
+    assert kept.training.recipe_epochs == 40
 
 
 SMOKE = ["budget=smoke", "logger=csv", "trainer=cpu", "trainer.progress=none", "data=embedded"]

@@ -265,7 +265,7 @@ def test_what_cannot_be_compared_is_refused():
     none = [replace(seen, features=()) for seen in (student, teacher)]
     for loss in (FAKD(), FitNet()):
         for other, says in [
-            (larger, "tap 1's features are 2x3 in the student and 4x6 in the teacher"),
+            (larger, "the features of tap 1 are 2x3 in the student and 4x6 in the teacher"),
             (fewer, "2 feature maps of the student and 1 of the teacher"),
         ]:
             with pytest.raises(UserError, match=says):

@@ -37,7 +37,13 @@ def resolve(target: str, key: str = "") -> Callable[..., Any]:
         except ModuleNotFoundError as error:
             if error.name and (module == error.name or module.startswith(error.name + ".")):
                 continue
-            raise UserError(f"{key}.{TARGET}={target}: needs {error.name}, not installed") from None
+            raise UserError(
+                "target-needs-package",
+                "{key}._target_={target}: needs {package}, which is not installed",
+                key=key,
+                target=target,
+                package=error.name,
+            ) from None
         except (TypeError, ValueError):  # dots where no name is
             break
         for part in parts[length:]:
@@ -45,7 +51,12 @@ def resolve(target: str, key: str = "") -> Callable[..., Any]:
         if callable(found):
             return typing.cast("Callable[..., Any]", found)
         break
-    raise UserError(f"{key}.{TARGET}={target}: no such class or function")
+    raise UserError(
+        "target-unknown",
+        "{key}._target_={target}: no such class or function",
+        key=key,
+        target=target,
+    )
 
 
 def check(node: Any, key: str, *, packages: Collection[str] | None = None) -> None:
@@ -67,7 +78,12 @@ def check(node: Any, key: str, *, packages: Collection[str] | None = None) -> No
             check(value, f"{key}.{name}", packages=packages)
     elif isinstance(node, str) and packages is not None and "${" in node:
         # Hydra would resolve it, into a node that nobody has checked.
-        raise UserError(f"{key}={node}: not a part of a network; refused")
+        raise UserError(
+            "not-a-network-part",
+            "{key}={node}: not a part of a network; refused",
+            key=key,
+            node=node,
+        )
     elif isinstance(node, list):
         for index, value in enumerate(node):
             check(value, f"{key}[{index}]", packages=packages)
@@ -100,10 +116,20 @@ def build_network(node: Mapping[str, Any], key: str = "network") -> Any:
 def _check_call(node: Mapping[str, Any], key: str, packages: Collection[str] | None) -> None:
     target = str(node[TARGET])
     if packages is not None and not any(target.startswith(p + ".") for p in packages):
-        raise UserError(f"{key}.{TARGET}={target}: not a part of a network; refused")
+        raise UserError(
+            "target-not-a-network-part",
+            "{key}._target_={target}: not a part of a network; refused",
+            key=key,
+            target=target,
+        )
     called = resolve(target, key)
     if packages is not None and not _defined_in(called, packages):
-        raise UserError(f"{key}.{TARGET}={target}: not a part of a network; refused")
+        raise UserError(
+            "target-not-a-network-part",
+            "{key}._target_={target}: not a part of a network; refused",
+            key=key,
+            target=target,
+        )
     name = target.rsplit(".", 1)[-1]
     parameters = dict(inspect.signature(called).parameters)
     values = {k: v for k, v in node.items() if k not in (TARGET, PARTIAL)}
@@ -112,7 +138,15 @@ def _check_call(node: Mapping[str, Any], key: str, packages: Collection[str] | N
         if k not in parameters and not open_ended:
             near = difflib.get_close_matches(k, parameters, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise UserError(f"{key}.{k}: no such key in {name}{hint} ({', '.join(parameters)})")
+            raise UserError(
+                "target-unknown-key",
+                "{key}.{argument}: no such key in {name}{hint} ({parameters})",
+                key=key,
+                argument=k,
+                name=name,
+                hint=hint,
+                parameters=", ".join(parameters),
+            )
     if not node.get(PARTIAL):
         empty = inspect.Parameter.empty
         for k, parameter in parameters.items():
@@ -121,7 +155,13 @@ def _check_call(node: Mapping[str, Any], key: str, packages: Collection[str] | N
                 parameter.VAR_POSITIONAL,
             )
             if needed and k not in values:
-                raise UserError(f"{key}.{k}: {name} needs a value for it")
+                raise UserError(
+                    "target-missing-key",
+                    "{key}.{argument}: {name} needs a value for it",
+                    key=key,
+                    argument=k,
+                    name=name,
+                )
     hints = _hints(called)
     for k, value in values.items():
         if k in hints and not isinstance(value, Mapping):
@@ -149,7 +189,13 @@ def _check_type(value: Any, hint: Any, key: str) -> None:
         reasons = {str(e["msg"]).removeprefix("Input should be ") for e in error.errors()}
         wanted = getattr(hint, "__name__", None) or str(hint)
         wanted = wanted if wanted in ("int", "float", "bool", "str") else " or ".join(reasons)
-        raise UserError(f"{key}={value}: expected {wanted}") from None
+        raise UserError(
+            "target-wrong-type",
+            "{key}={value}: expected {wanted}",
+            key=key,
+            value=value,
+            wanted=wanted,
+        ) from None
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
         return  # a hint that pydantic cannot express (a tensor) is left to the callee
     except TypeError:
@@ -169,5 +215,5 @@ def _call(node: Any, key: str) -> Any:
         if isinstance(cause, UserError):
             raise cause from None
         if isinstance(cause, ValueError):
-            raise UserError(f"{key}: {cause}") from error
+            raise UserError("target-refused", "{key}: {cause}", key=key, cause=cause) from error
         raise

@@ -130,6 +130,8 @@ def explained() -> Iterator[None]:
 
 def _explain(error: BaseException) -> UserError:
     """The key and the first line of the innermost error that names a key."""
+    from hydra.errors import MissingConfigException
+
     chain = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(inner)
@@ -138,6 +140,10 @@ def _explain(error: BaseException) -> UserError:
     cause = next((link for link in chain if isinstance(link, UserError)), None)
     if cause is not None:  # of one of our resolvers
         return UserError("unresolved", "{key}: {reason}", key=key or "config", reason=cause)
+    for link in chain:
+        if isinstance(link, MissingConfigException) and link.missing_cfg_file:
+            group, _, choice = link.missing_cfg_file.rpartition("/")
+            return unknown_choice(group, choice, link.options or ())
     if any(isinstance(link, MissingMandatoryValue) for link in chain):
         return UserError("no-value", "{key}: has no value; set {key}=...", key=key)
     reason = next(line for line in str(keyed[-1] if keyed else error).splitlines() if line.strip())

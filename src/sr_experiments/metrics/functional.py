@@ -5,15 +5,13 @@ so both are written out here; ``protocols`` says on which planes they are taken.
 """
 
 from functools import lru_cache
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Window = Literal["valid", "replicate"]
+from sr_experiments.metrics.protocols import WINDOW_SIZE, Window
 
-WINDOW_SIZE = 11
 WINDOW_SIGMA = 1.5
 K1, K2 = 0.01, 0.03
 

@@ -1,8 +1,9 @@
 """The field's scoring rules, by name.
 
 A number without its protocol means little: on one and the same output of RCAN (Set5, x2) these
-rules say 38.27, 38.18 and 36.07 dB. All of them are computed for every image, always, so that no
-later question needs the images again.
+rules give 38.27, 38.18 and 36.07 dB. All of them are computed for every image, so that no later
+question needs the images again. The rules are computed by :mod:`sr_experiments.metrics.scoring`;
+this module does without torch, because reports and ``--help`` read it.
 """
 
 from collections.abc import Mapping
@@ -10,14 +11,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-import torch
-from torch import Tensor
-
-from sr_experiments.core.errors import UserError
-from sr_experiments.imaging.colour import demo_luma, luma, round_to_uint8
-from sr_experiments.metrics.functional import WINDOW_SIZE, Window, psnr, ssim_map
-
 Space = Literal["y", "y_uint8", "y_network", "rgb"]
+#: Which windows SSIM is averaged over: those inside the image, or all, its border replicated.
+Window = Literal["valid", "replicate"]
+#: Side of Wang's Gaussian window.
+WINDOW_SIZE = 11
 
 
 class Score(NamedTuple):
@@ -32,8 +30,10 @@ class Protocol:
     """One scoring rule; the super-resolved image is clipped and rounded to uint8 before it.
 
     Attributes:
-        name: the word used in configs and tables.
-        description: one line for the head of a table.
+        name: as configs and tables say it.
+        description: one line, with the codebases that score by it.
+        psnr_rule: one line for the head of a table.
+        ssim_rule: likewise; None if it has no SSIM.
         space: the planes that are compared. ``y`` is the unrounded luma, ``y_uint8`` the rounded
             one, ``y_network`` the rounded luma or a luma network's own output, ``rgb`` all three.
         ssim_window: the windows SSIM is averaged over, or None for no SSIM.
@@ -42,6 +42,8 @@ class Protocol:
 
     name: str
     description: str
+    psnr_rule: str
+    ssim_rule: str | None
     space: Space
     ssim_window: Window | None
     extra_shave: int = 0
@@ -58,32 +60,42 @@ class Protocol:
 _ALL = (
     Protocol(
         "y",
-        "luma, unrounded; border of scale cut; Wang's SSIM (RCAN, IMDN, SwinIR, BasicSR)",
+        "luma, unrounded; scale pixels shaved; Wang's SSIM (RCAN, IMDN, SwinIR, BasicSR)",
+        psnr_rule="luma (BT.601, studio range), not rounded; scale pixels shaved; mean of dB",
+        ssim_rule="Wang 2004 on luma: 11x11 Gaussian, sigma 1.5, valid region; after the shave",
         space="y",
         ssim_window="valid",
     ),
     Protocol(
         "y_rounded",
-        "luma rounded to uint8; border of scale cut; MATLAB's ssim() (EDSR's own scripts)",
+        "luma rounded to uint8; scale pixels shaved; MATLAB's ssim() (EDSR's own scripts)",
+        psnr_rule="luma rounded to 8 bit as MATLAB does; scale pixels shaved; mean of dB",
+        ssim_rule="MATLAB's ssim() on 8-bit luma: borders replicated, full map",
         space="y_uint8",
         ssim_window="replicate",
     ),
     Protocol(
         "rgb",
-        "RGB; border of scale cut; mean of Wang's SSIM over R, G, B (BasicSR's RGB columns)",
+        "RGB; scale pixels shaved; mean of Wang's SSIM over R, G, B (BasicSR's RGB columns)",
+        psnr_rule="all of R, G, B; scale pixels shaved; mean of dB",
+        ssim_rule="Wang 2004 on each of R, G, B, then their mean; after the shave",
         space="rgb",
         ssim_window="valid",
     ),
     Protocol(
         "rgb_div2k",
-        "RGB; border of scale + 6 cut; no SSIM (EDSR-PyTorch on DIV2K)",
+        "RGB; scale + 6 pixels shaved; no SSIM (EDSR-PyTorch on DIV2K)",
+        psnr_rule="all of R, G, B; scale + 6 pixels shaved; mean of dB",
+        ssim_rule=None,
         space="rgb",
         ssim_window=None,
         extra_shave=6,
     ),
     Protocol(
         "y_first",
-        "uint8 luma, a luma network's own if it is one; border of scale cut; Wang's SSIM (SRCNN)",
+        "uint8 luma, a luma network's own if it is one; scale pixels shaved; Wang's SSIM (SRCNN)",
+        psnr_rule="luma rounded to 8 bit before downscaling; scale pixels shaved; mean of dB",
+        ssim_rule="Wang 2004 on the 8-bit luma taken before downscaling; after the shave",
         space="y_network",
         ssim_window="valid",
     ),
@@ -92,133 +104,7 @@ _ALL = (
 #: Every protocol by name, in the order of the tables.
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType({p.name: p for p in _ALL})
 
-#: What :func:`score_batch` measures of an image, column by column: (protocol, quantity).
-COLUMNS: tuple[tuple[str, Literal["psnr", "ssim"]], ...] = tuple(
-    (p.name, quantity)
-    for p in _ALL
-    for quantity in (("psnr", "ssim") if p.ssim_window else ("psnr",))
-)
 
-
-def score_image(
-    sr: Tensor, hr: Tensor, scale: int, *, sr_luma: Tensor | None = None, grey: bool = False
-) -> dict[str, Score]:
-    """Score one image under every protocol.
-
-    Args:
-        sr: the super-resolved image, uint8 ``(3, H, W)``, any device.
-        hr: the ground truth, same shape, dtype and device.
-        scale: the super-resolution factor, which sets the border that is cut.
-        sr_luma: see :func:`score_batch`; uint8 ``(1, H, W)``.
-        grey: see :func:`score_batch`.
-
-    Returns:
-        A :class:`Score` for each name in :data:`PROTOCOLS`.
-
-    Raises:
-        UserError: the sizes differ, or the image is too small for the scale.
-        TypeError: an image is not uint8.
-        ValueError: a shape is not the one named above.
-    """
-    plane = None if sr_luma is None else sr_luma.unsqueeze(0)
-    batch = sr.unsqueeze(0), hr.unsqueeze(0)
-    return as_scores(score_batch(*batch, scale, sr_luma=plane, grey=grey)[0])
-
-
-def as_scores(row: Tensor) -> dict[str, Score]:
-    """One row of :func:`score_batch`, or a mean of rows, as a :class:`Score` for each protocol."""
-    value = dict(zip(COLUMNS, row.tolist(), strict=True))
-    return {name: Score(value[name, "psnr"], value.get((name, "ssim"))) for name in PROTOCOLS}
-
-
-def score_batch(
-    sr: Tensor, hr: Tensor, scale: int, *, sr_luma: Tensor | None = None, grey: bool = False
-) -> Tensor:
-    """Score images of one size under every protocol, without leaving their device.
-
-    ``y_first`` is the rule of SRCNN and VDSR: the ground truth becomes a uint8 luma plane first,
-    the input is shrunk from that plane, and the network puts out luma. Its output plane is given
-    as ``sr_luma``. Without it, and so for an RGB network, both planes are the rounded luma of the
-    images, and ``y_first`` is ``y_rounded`` with Wang's SSIM. The plane of a grey file is the file
-    itself (Set14's bridge; :func:`~sr_experiments.imaging.colour.demo_luma`), as in the published
-    rows: in studio range that one image would score 1.32 dB higher.
-
-    Args:
-        sr: the super-resolved images, uint8 ``(N, 3, H, W)``, any device.
-        hr: the ground truth, same shape, dtype and device.
-        scale: the super-resolution factor, which sets the border that is cut.
-        sr_luma: uint8 ``(N, 1, H, W)``, the rounded output of a luma network made from uint8
-            luma; it takes the place of the luma of ``sr`` under ``y_first`` and nowhere else.
-        grey: the ground truths' files have a single plane.
-
-    Returns:
-        float64 ``(N, len(COLUMNS))``.
-
-    Raises:
-        UserError: the sizes differ, or the images are too small for the scale.
-        TypeError: an image is not uint8.
-        ValueError: a shape is not the one named above.
-    """
-    _check(sr, hr, scale, sr_luma)
-    sr_y, hr_y = luma(sr), luma(hr)
-    rounded = round_to_uint8(sr_y), round_to_uint8(hr_y)
-    planes: dict[Space, tuple[Tensor, Tensor]] = {
-        "y": (sr_y, hr_y),
-        "y_uint8": rounded,
-        "rgb": (sr, hr),
-    }
-    if grey or sr_luma is not None:
-        plane = demo_luma(sr, grey) if sr_luma is None else sr_luma
-        planes["y_network"] = plane, demo_luma(hr, grey)
-    columns: list[Tensor] = []
-    errors: dict[tuple[Space, int], Tensor] = {}
-    full_maps: dict[Space, Tensor] = {}
-    for protocol in PROTOCOLS.values():
-        space = protocol.space if protocol.space in planes else "y_uint8"
-        a, b = (_cut(plane, protocol.shave(scale)) for plane in planes[space])
-        key = space, protocol.extra_shave
-        if key not in errors:  # two protocols may differ in SSIM alone
-            errors[key] = psnr(a, b)
-        columns.append(errors[key])
-        if protocol.ssim_window is None:
-            continue
-        if protocol.ssim_window == "valid" and space in full_maps:
-            # The windows inside the image are among those already taken with its border.
-            values = _cut(full_maps[space], WINDOW_SIZE // 2)
-        else:
-            values = ssim_map(a, b, window=protocol.ssim_window)
-            if protocol.ssim_window == "replicate":
-                full_maps[space] = values
-        columns.append(values.mean(dim=(1, 2, 3)))
-    return torch.stack(columns, dim=1)
-
-
-def _cut(planes: Tensor, margin: int) -> Tensor:
-    return planes[..., margin : planes.shape[-2] - margin, margin : planes.shape[-1] - margin]
-
-
-def _check(sr: Tensor, hr: Tensor, scale: int, sr_luma: Tensor | None) -> None:
-    images = {"sr": sr, "hr": hr}
-    if sr_luma is not None:
-        images["sr_luma"] = sr_luma
-    for name, image in images.items():
-        channels = 1 if name == "sr_luma" else 3
-        if image.dtype != torch.uint8:
-            raise TypeError(f"{name} is {image.dtype}; round it to uint8 before it is scored")
-        if image.ndim != 4 or image.shape[1] != channels or len(image) != len(hr):
-            raise ValueError(f"{name} is {tuple(image.shape)}, not a batch of {channels} channels")
-        if image.shape[-2:] != hr.shape[-2:]:
-            found, wanted = ("x".join(map(str, i.shape[-2:])) for i in (image, hr))
-            raise UserError(
-                f"{name} is {found} pixels (height x width) and its ground truth {wanted}; "
-                "only images of one size can be compared"
-            )
-    if scale < 1:
-        raise UserError(f"scale={scale}: the scale is an integer of at least 1")
-    smallest = max(protocol.min_side(scale) for protocol in PROTOCOLS.values())
-    height, width = hr.shape[-2:]
-    if min(height, width) < smallest:
-        raise UserError(
-            f"a {height}x{width} image is too small to be scored at scale {scale}, where the "
-            f"border is cut; both sides need at least {smallest} pixels"
-        )
+def history_column(protocol: str, weights: str) -> str:
+    """The column of ``history.csv`` for the validation PSNR of raw or averaged weights."""
+    return f"val_psnr_{protocol}" + ("" if weights == "raw" else f"_{weights}")

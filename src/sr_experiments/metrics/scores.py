@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from sr_experiments.metrics.protocols import COLUMNS, PROTOCOLS, Score, score_batch
+from sr_experiments.metrics.protocols import PROTOCOLS, Score
+from sr_experiments.metrics.scoring import COLUMNS, score_batch
 
 #: Per image, in the order of the data set: PSNR and SSIM, each float64 ``(n_images,)``.
 Table = dict[str, tuple[Tensor, Tensor | None]]

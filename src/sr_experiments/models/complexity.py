@@ -1,4 +1,4 @@
-"""What a network computes for a picture, counted as the field does."""
+"""What a network computes for an image, counted as the field does."""
 
 import copy
 import math
@@ -8,15 +8,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sr_experiments.models.network import Network
 
-#: The enlarged picture whose multiply-adds are told: 1280x720.
+#: Height and width of the output whose multiply-adds are counted.
 HEIGHT, WIDTH = 720, 1280
 
 
 def multiply_adds(network: Network) -> int:
-    """Multiply-adds of convolutions and matrix products for a picture of 1280x720 when enlarged.
+    """Multiply-adds of convolutions and matrix products for an output of 1280x720.
 
-    They grow with the picture's area from a fixed part: two small pictures tell both. A side of the
-    low-resolution picture that is no whole number is rounded up. The bicubic enlargement in front
+    They grow with the area from a fixed part, so two small images determine both. A side of the
+    low-resolution image that is not an integer is rounded up. The bicubic enlargement in front
     of some networks is not counted, so it is 0 for a network without parameters.
     """
     first = next(network.parameters(), None)

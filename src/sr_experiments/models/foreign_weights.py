@@ -77,8 +77,13 @@ def load_foreign(path: str | PathLike[str], network: Network) -> None:
     if faults := _faults(own, state):
         described = f"{type(network).__name__} {network.size}".rstrip()
         raise UserError(
-            f"weights={fspath(path)}: these are not the weights of {described} at "
-            f"scale={network.scale}: {'; '.join(faults)}; change the model's keys or the file"
+            "weights-do-not-fit",
+            "weights={path}: these are not the weights of {described} at "
+            "scale={scale}: {faults}; change the model's keys or the file",
+            path=fspath(path),
+            described=described,
+            scale=network.scale,
+            faults="; ".join(faults),
         )
     _check_range(path, network, state)
     for name, tensor in own.items():
@@ -92,19 +97,30 @@ def _read(path: str | PathLike[str]) -> dict[str, Tensor]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise UserError(f"{where}: no such file") from None
+        raise UserError("weights-missing", "{where}: no such file", where=where) from None
     except Exception as error:  # a damaged or hostile pickle may raise nearly anything
         raise UserError(
-            f"{where}: cannot be read as tensors alone ({type(error).__name__}); give a state "
-            "dict saved by torch.save, or safetensors"
+            "weights-unreadable",
+            "{where}: cannot be read without executing code ({reason}); pass a state dict "
+            "saved by torch.save, or safetensors",
+            where=where,
+            reason=type(error).__name__,
         ) from None
     if not isinstance(content, Mapping) or not content:
-        raise UserError(f"{where}: holds no state dict, but {type(content).__name__}")
+        raise UserError(
+            "weights-no-state-dict",
+            "{where}: expected a state dict, found {content}",
+            where=where,
+            content=type(content).__name__,
+        )
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise UserError(
-                f"{where}: holds no plain state dict ({name} is {type(value).__name__}); save the "
-                "state dict inside by itself"
+                "weights-nested",
+                "{where}: not a plain state dict ({name} is {value}); save the state dict alone",
+                where=where,
+                name=name,
+                value=type(value).__name__,
             )
     return dict(content)
 
@@ -142,6 +158,11 @@ def _check_range(path: str | PathLike[str], network: Network, state: Mapping[str
         near = torch.allclose(theirs["bias"], module.bias, rtol=0.05, atol=0)
         if not near or not torch.allclose(theirs["weight"], module.weight, atol=1e-3):
             raise UserError(
-                f"weights={fspath(path)}: {name} is {theirs['bias'].tolist()} and here "
-                f"{module.bias.tolist()}; the layers saw another range (model.rgb_range)"
+                "weights-other-range",
+                "weights={path}: {name} is {found}, the model's is {expected}; the layers were "
+                "trained for another range (model.rgb_range)",
+                path=fspath(path),
+                name=name,
+                found=theirs["bias"].tolist(),
+                expected=module.bias.tolist(),
             )

@@ -1,4 +1,4 @@
-"""What every network of the suite declares, and the one way to apply it to a picture."""
+"""What every network of the suite declares, and the one way to apply it to an image."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -104,17 +104,17 @@ class Network(nn.Module):
         """Trainable values."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
-    def encode(self, pictures: Tensor) -> Tensor:
+    def encode(self, images: Tensor) -> Tensor:
         """ImageFiles as the network sees them, low-resolution input and ground truth alike.
 
         Args:
-            pictures: uint8 ``(N, 3, H, W)``.
+            images: uint8 ``(N, 3, H, W)``.
 
         Returns:
             ``(N, C, H, W)`` in [0, 1] and the network's precision; for ``colour`` ``y`` the
-            unrounded studio-range luma / 255, otherwise the pictures / 255.
+            unrounded studio-range luma / 255, otherwise the images / 255.
         """
-        values = luma(pictures) if self.colour == "y" else pictures
+        values = luma(images) if self.colour == "y" else images
         return values.to(_dtype(self)).div(255)
 
 
@@ -167,7 +167,7 @@ def prepare(network: N, device: torch.device | str = "cpu") -> N:
 
 @torch.no_grad()
 def upscale(network: Network, lr: Tensor) -> Tensor:
-    """Super-resolve colour pictures and round them as the field does.
+    """Super-resolve colour images and round them as the field does.
 
     A luma network enlarges Y; Cb and Cr, to which the eye is less sensitive, are enlarged by
     MATLAB's bicubic, as SRCNN's and VDSR's authors do.

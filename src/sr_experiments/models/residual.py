@@ -1,4 +1,4 @@
-"""What SRResNet, EDSR and RCAN have in common: layers that work on the small picture."""
+"""What SRResNet, EDSR and RCAN have in common: layers that work on the small image."""
 
 from typing import ClassVar
 
@@ -57,7 +57,7 @@ class ResidualNetwork(Network):
 
 
 class CentredNetwork(ResidualNetwork):
-    """One whose layers see pictures without DIV2K's mean colour, in a range of their own.
+    """One whose layers see images without DIV2K's mean colour, in a range of their own.
 
     Args:
         scale: the super-resolution factor.

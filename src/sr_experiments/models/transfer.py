@@ -38,8 +38,12 @@ def transfer(network: Network, state: Mapping[str, Tensor]) -> Transfer:
     odd = [k for k in {**own, **state} if k not in taken]
     if foreign := [k for k in odd if not k.startswith(network.scale_dependent)]:
         raise UserError(
-            f"start: {foreign[0]} and {len(foreign) - 1} more weights of {type(network).__name__} "
-            "do not fit those to begin with; the parent run has another architecture or size"
+            "start-does-not-fit",
+            "start: {first} and {more} more weights of {network} do not fit "
+            "those of the parent; the parent run has another architecture or size",
+            first=foreign[0],
+            more=len(foreign) - 1,
+            network=type(network).__name__,
         )
     for name in taken:
         own[name].copy_(state[name])

@@ -43,13 +43,22 @@ def load_weights(path: str | PathLike[str]) -> tuple[dict[str, Tensor], dict[str
             network = (file.metadata() or {}).get("network")
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - no mapping
     except FileNotFoundError:
-        raise UserError(f"{where}: no such weights") from None
+        raise UserError("weights-file-missing", "{where}: no such weights", where=where) from None
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{where}: damaged weights ({error}); remove the file") from None
+        raise UserError(
+            "weights-damaged",
+            "{where}: damaged weights ({reason}); remove the file",
+            where=where,
+            reason=error,
+        ) from None
     try:
         config = json.loads(network or "null")
     except ValueError:
         config = None
     if not isinstance(config, dict):
-        raise UserError(f"{where}: these weights do not say which network they belong to")
+        raise UserError(
+            "weights-without-config",
+            "{where}: these weights do not say which network they belong to",
+            where=where,
+        )
     return tensors, config

@@ -121,14 +121,16 @@ def _plan(names: Sequence[str], overrides: Sequence[str], console: "Console") ->
     papers, where, survey = _papers(names), _where(overrides), Survey()
     found: dict[str, dict[str, Any]] = {paper.name: {} for _, paper in papers}
     refused: dict[str, dict[str, str]] = {paper.name: {} for _, paper in papers}
+    first: UserError | None = None
     stages = [(paper.name, stage) for _, paper in papers for stage in paper.stages]
     for paper, stage in track(stages, "counting", console=console, transient=True):
         try:
             found[paper][stage] = survey.stage(stage, overrides)
         except UserError as error:
+            first = first or error
             refused[paper][stage] = str(error).splitlines()[0]
-    if not any(found.values()):
-        raise UserError(next(line for lines in refused.values() for line in lines.values()))
+    if first is not None and not any(found.values()):
+        raise first
 
     from sr_experiments.reproduce.plan_table import PaperWork, show
     from sr_experiments.reproduce.step_time import meter  # imports torch
@@ -147,8 +149,8 @@ def _reproduce(names: Sequence[str], overrides: Sequence[str], console: "Console
     papers, where = _papers(names), _where(overrides)
     stages = {paper.name: [ready(s, overrides) for s in paper.stages] for _, paper in papers}
     every = [stage for some in stages.values() for stage in some]
-    if every and all(stage.trouble for stage in every):
-        raise UserError(every[0].trouble or "")
+    if every and every[0].refused is not None and all(stage.refused for stage in every):
+        raise every[0].refused
     for name, some in stages.items():
         for number, stage in enumerate(some, 1):
             title = f"{name}: {stage.name} (stage {number} of {len(some)}, {stage.jobs} runs)"

@@ -45,14 +45,14 @@ def overhead(
 
     Args:
         device: to train on.
-        cache: of decoded pictures, the runs' own.
+        cache: of decoded images, the runs' own.
         bare: measures a module's update with nothing around it, for a batch and a patch.
     """
     network = EDSR(2, n_resblocks=1, n_feats=8).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module, clock = Supervised(network), _Clock()
-    pictures = find_images("embedded/train", Path(), cache)
+    images = find_images("embedded/train", Path(), cache)
     data = SuperResolutionData(
-        pictures,
+        images,
         None,
         [],
         scale=2,

@@ -1,4 +1,4 @@
-"""How many pixels a run looks at: of its pictures, or of its data sets where none are there."""
+"""How many pixels a run scores: of its images, or of its data sets where they are missing."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -10,7 +10,7 @@ from PIL import Image
 from sr_experiments.data.catalogue import IMAGE_SETS
 from sr_experiments.runs.plan import Plan
 
-#: Mean pixels of a picture of the known sets. The first three are measured; DIV2K's are 2040 wide
+#: Mean pixels of an image of the known sets. The first three are measured; DIV2K's are 2040 wide
 #: or high and mostly about 1380 the other way, Urban100's and Manga109's are as published.
 MEAN_PIXELS = {
     "Set5": 113_491,
@@ -37,7 +37,7 @@ def pixels(work: Plan, role: str) -> int:
         found = [p for key, p in work.images.items() if key.split("/")[0] == role]
         if role == "train":
             found = [p for key, p in work.images.items() if key == role]
-        return sum(_measured(pictures.paths) for pictures in found)
+        return sum(_measured(files.paths) for files in found)
     config = work.config
     if role == "benchmark":
         return sum(_known(name, None) for name in config.benchmarks.sets)

@@ -28,6 +28,7 @@ class StageRun:
     name: str
     jobs: int = 0
     trouble: str | None = None
+    refused: UserError | None = None  # why it cannot begin
     states: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
@@ -50,7 +51,7 @@ def ready(name: str, overrides: Sequence[str]) -> StageRun:
         stage.jobs = len(sweep.jobs)
         refuse_launcher(sweep.config)
     except UserError as error:
-        stage.trouble = str(error).splitlines()[0]
+        stage.refused, stage.trouble = error, str(error).splitlines()[0]
     return stage
 
 

@@ -1,6 +1,6 @@
 """What runs cost on this device: a few measured steps, and the size of everything else.
 
-A run's time is its updates at the time of one, its looks at whole pictures, and a few seconds to
+A run's time is its updates at the time of one, its validation on whole images, and a few seconds to
 start. Where one step of a large network would take long, a smaller batch of smaller patches is
 timed and scaled by the multiply-adds; what does not grow with the batch is timed by itself.
 """
@@ -207,13 +207,13 @@ class Meter:
         # Forwards, and twice as much backwards; two operations a multiply-add.
         a_pixel = 6 * macs * scale**2 / (HEIGHT * WIDTH)
         wanted = _CPU_STEP / a_pixel
-        least = 2 if several else 1  # some losses compare the pictures of a batch
+        least = 2 if several else 1  # some losses compare the images of a batch
         count = min(batch, max(least, math.floor(wanted / patch**2)))
         side = min(patch, max(16, math.floor(math.sqrt(wanted / count))))
         return count, side
 
     def _enlarge(self, network: Network, macs: int) -> float:
-        """Seconds for a pixel of the enlarged picture."""
+        """Seconds for a pixel of the enlarged image."""
         wanted = _CPU_STEP / 2 / max(1.0, 2 * macs / (HEIGHT * WIDTH))
         side = max(16, min(256, math.floor(math.sqrt(wanted)) // network.scale))
         lr = torch.randint(0, 256, (1, 3, side, side), dtype=torch.uint8, device=self.device)
@@ -253,7 +253,7 @@ def _variants(config: RunConfig) -> int:
 
 
 def _patches(batch: int, patch: int, scale: int, device: torch.device) -> Batch:
-    """Smooth noise, so that no loss meets a picture without a structure."""
+    """Smooth noise, so that no loss sees an image without structure."""
     hr = torch.rand(batch, 3, patch * scale, patch * scale, device=device)
     lr = imresize(hr, 1 / scale) if scale > 1 else hr
     whole = [p.mul(255).round().clamp(0, 255).to(torch.uint8) for p in (lr, hr)]

@@ -32,7 +32,12 @@ def network_of(node: Mapping[str, Any], key: str) -> Network:
     """
     network = instantiate.build(node, key)
     if not isinstance(network, Network):
-        raise UserError(f"{key}._target_: {type(network).__name__} is not a Network of the suite")
+        raise UserError(
+            "not-a-network",
+            "{key}._target_: {network} is not a Network of the suite",
+            key=key,
+            network=type(network).__name__,
+        )
     return network
 
 
@@ -40,13 +45,20 @@ def build_network(plan: "Plan") -> tuple[Network, Transfer | None]:
     """The run's network with the weights it begins with, and whose those are."""
     network = network_of(plan.config.model, "model")
     if plan.trained and network.parameter_count == 0:
-        word = plan.config.choices["model"]
-        raise UserError(f"model={word} has nothing to train: say method=none")
+        raise UserError(
+            "nothing-to-train",
+            "model={model} has nothing to train; set method=none",
+            model=plan.config.choices["model"],
+        )
     if plan.trained and plan.config.further_scales and not network.any_scale:
         raise UserError(
-            f"training.scales={plan.config.training.scales}: {type(network).__name__} has "
-            f"weights of its own for x{network.scale}; one of the networks on enlarged luma, such "
-            "as model=vdsr, can learn several"
+            "one-scale-per-network",
+            "training.scales={scales}: {network} has weights of its own for x{scale};"
+            " only networks on enlarged luma, such as model=vdsr, can learn "
+            "several",
+            scales=plan.config.training.scales,
+            network=type(network).__name__,
+            scale=network.scale,
         )
     if plan.trained:
         instantiate.build(plan.config.init or {}, "init")(network)
@@ -98,7 +110,11 @@ def module_of(
     optimizer = instantiate.build(config.optimizer or {}, "optimizer")
     module = instantiate.build(method, "method")(network=network, optimizer=optimizer, **given)
     if not isinstance(module, Supervised):
-        raise UserError(f"method._target_: {type(module).__name__} is no training method")
+        raise UserError(
+            "not-a-method",
+            "method._target_: {found} is not a training method",
+            found=type(module).__name__,
+        )
     return module
 
 
@@ -128,21 +144,27 @@ def build_averaging(plan: "Plan") -> WeightAveraging | None:
             recipe_epochs=training.recipe_epochs,
         )
     except ValueError as error:
-        raise UserError(f"averaging: {error}") from error
+        raise UserError("averaging-refused", "averaging: {reason}", reason=error) from error
     if not isinstance(made, WeightAveraging):
-        raise UserError(f"averaging._target_: {type(made).__name__} averages no weights")
+        raise UserError(
+            "not-an-averaging",
+            "averaging._target_: {found} is not a weight averaging",
+            found=type(made).__name__,
+        )
     return made
 
 
 def prepare_teacher(plan: "Plan", module: Scored, data: SuperResolutionData) -> None:
-    """With a cached teacher, open its pictures of all training pictures, or make them."""
+    """With a cached teacher, open its outputs for all training images, or compute them."""
     pairs, teacher = data.train_pairs, plan.teacher
     if not isinstance(module, Distilled) or not module.cached or not pairs or teacher is None:
         return
     if data.also:
         raise UserError(
-            f"method.cached=true, training.scales={plan.config.training.scales}: a teacher's "
-            "pictures are kept for one scale"
+            "cached-teacher-many-scales",
+            "method.cached=true, training.scales={scales}: the outputs of a teacher are "
+            "cached for one scale only",
+            scales=plan.config.training.scales,
         )
     device = "cuda" if torch.cuda.is_available() and _may_use_gpu(plan) else "cpu"
     network = prepare(module.teacher, device)
@@ -166,13 +188,13 @@ def _may_use_gpu(plan: "Plan") -> bool:
 
 
 def build_data(plan: "Plan", progress: bool) -> SuperResolutionData:
-    """The run's pictures, not yet opened."""
+    """The run's images, not yet opened."""
     config, training = plan.config, plan.config.training
-    pictures = plan.images
+    images = plan.images
     return SuperResolutionData(
-        pictures.get("train"),
-        pictures.get("val"),
-        [p for role, p in pictures.items() if role.startswith("benchmark/")],
+        images.get("train"),
+        images.get("val"),
+        [p for role, p in images.items() if role.startswith("benchmark/")],
         scale=config.scale,
         cache=config.paths.cache,
         batch_size=training.batch_size,
@@ -184,7 +206,7 @@ def build_data(plan: "Plan", progress: bool) -> SuperResolutionData:
         small=config.data.small,
         progress=progress,
         may_move=config.trainer.images == "auto",
-        also={scale: pictures[f"train/x{scale}"] for scale in config.further_scales}
+        also={scale: images[f"train/x{scale}"] for scale in config.further_scales}
         if plan.trained
         else {},
     )

@@ -5,22 +5,28 @@ directory: it skips what is finished and goes on with what was interrupted.
 """
 
 import csv
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
-
-State = Literal["running", "finished", "failed", "interrupted"]
-SCORE_COLUMNS = ("dataset", "image", "weights", "protocol", "psnr", "ssim")
+from sr_experiments.runs.records import (
+    HISTORY,
+    RESULT,
+    SCORE_COLUMNS,
+    SCORES,
+    STATUS,
+    Result,
+    State,
+    Status,
+)
 
 
 class RunDirectory:
@@ -52,20 +58,22 @@ class RunDirectory:
     @property
     def history(self) -> Path:
         """One line an epoch."""
-        return self.path / "history.csv"
+        return self.path / HISTORY
 
-    def status(self) -> dict[str, Any]:
-        """What ``status.json`` says; empty if there is none or it is damaged."""
+    def status(self) -> Status | None:
+        """What ``status.json`` says; None if there is none or it is damaged."""
         try:
-            status = json.loads((self.path / "status.json").read_text())
+            return Status.model_validate_json((self.path / STATUS).read_bytes())
         except (OSError, ValueError):
-            return {}
-        return status if isinstance(status, dict) else {}
+            return None
 
     def is_finished(self) -> bool:
         """Whether the run of this very identity has all its results."""
         status = self.status()
-        return status.get("state") == "finished" and status.get("identity") == self.identity
+        return status is not None and (status.state, status.identity) == (
+            "finished",
+            self.identity,
+        )
 
     def begin(self, config: Mapping[str, Any]) -> None:
         """Mark the run as running, and write its config down.
@@ -76,8 +84,9 @@ class RunDirectory:
         with atomic_write(self.path / "config.yaml") as temporary:
             temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
         (self.path / "error.txt").unlink(missing_ok=True)
-        started = self.status().get("started") or _now()
-        self._write_status("running", started, None, str(config.get("name")))
+        status = self.status()
+        started = status.started if status else None
+        self._write_status("running", started or _now(), None, str(config.get("name")))
 
     def end(self, state: State, error: str | None = None, details: str | None = None) -> None:
         """Mark how the run ended.
@@ -91,12 +100,13 @@ class RunDirectory:
         if details:
             with atomic_write(self.path / "error.txt") as temporary:
                 temporary.write_text(details)
-        self._write_status(state, status.get("started"), error, status.get("experiment", ""))
+        started, experiment = (status.started, status.experiment) if status else (None, "")
+        self._write_status(state, started, error, experiment)
 
     def write_scores(self, rows: Iterable[tuple[str, str, str, str, float, float | None]]) -> None:
         """Write ``scores.csv``: one line for each (image, data set, weights, protocol)."""
         with (
-            atomic_write(self.path / "scores.csv") as temporary,
+            atomic_write(self.path / SCORES) as temporary,
             temporary.open("w", newline="") as f,
         ):
             writer = csv.writer(f)
@@ -106,34 +116,39 @@ class RunDirectory:
                 last = "" if ssim is None else repr(ssim)
                 writer.writerow((dataset, image, weights, protocol, repr(psnr), last))
 
-    def write_result(self, result: Mapping[str, Any]) -> None:
+    def write_result(self, result: Result) -> None:
         """Write ``result.json``, the summary that reports read."""
-        with atomic_write(self.path / "result.json") as temporary:
-            temporary.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        with atomic_write(self.path / RESULT) as temporary:
+            temporary.write_text(result.to_json())
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Result:
         """What ``result.json`` says.
 
         Raises:
             UserError: it is missing or damaged.
         """
         try:
-            return json.loads((self.path / "result.json").read_text())
+            return Result.model_validate_json((self.path / RESULT).read_bytes())
         except (OSError, ValueError) as error:
-            raise UserError(f"{self.path}: its result cannot be read ({error})") from None
+            raise UserError(
+                "result-unreadable",
+                "{path}: its result cannot be read ({reason})",
+                path=self.path,
+                reason=error,
+            ) from None
 
     def _write_status(self, state: State, started: Any, error: str | None, experiment: str) -> None:
-        status = {
-            "state": state,
-            "identity": self.identity,
-            "experiment": experiment,
-            "error": error,
-            "started": started,
-            "ended": None if state == "running" else _now(),
-            "process": os.getpid(),
-        }
-        with atomic_write(self.path / "status.json") as temporary:
-            temporary.write_text(json.dumps(status, indent=1) + "\n")
+        status = Status(
+            state=state,
+            identity=self.identity,
+            experiment=experiment,
+            error=error,
+            started=started,
+            ended=None if state == "running" else _now(),
+            process=os.getpid(),
+        )
+        with atomic_write(self.path / STATUS) as temporary:
+            temporary.write_text(status.to_json())
 
 
 def find(runs: Path, experiment: str, slug: str, identity: str) -> RunDirectory:
@@ -142,17 +157,19 @@ def find(runs: Path, experiment: str, slug: str, identity: str) -> RunDirectory:
     candidates = [own, *sorted(runs.glob(f"*/*-{identity[:8]}*"))]
     for path in candidates:
         directory = RunDirectory(path, identity)
-        if directory.status().get("identity") == identity:
+        status = directory.status()
+        if status is not None and status.identity == identity:
             return directory
-    if RunDirectory(own, identity).status().get("identity", identity) != identity:
+    status = RunDirectory(own, identity).status()
+    if status is not None and status.identity != identity:
         # Another run whose hash begins with the same eight digits lives there.
         own = own.with_name(f"{slug}-{identity}")
     return RunDirectory(own, identity)
 
 
-def slug(words: Iterable[str]) -> str:
+def slug(parts: Iterable[str]) -> str:
     """A readable, safe name for a directory."""
-    text = "-".join(word for word in words if word)
+    text = "-".join(part for part in parts if part)
     return re.sub(r"[^A-Za-z0-9._+-]+", "_", text)[:80]
 
 
@@ -170,7 +187,12 @@ class Lock:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"paths.runs={runs}: cannot be written ({error.strerror})") from None
+            raise UserError(
+                "runs-not-writable",
+                "paths.runs={runs}: cannot be written ({reason})",
+                runs=runs,
+                reason=error.strerror,
+            ) from None
         self.lock = FileLock(folder / f"{identity[:16]}.lock")
         self.waiting = waiting
 

@@ -33,6 +33,7 @@ from sr_experiments.runs.assembly import (
 )
 from sr_experiments.runs.identity import flat, relevant
 from sr_experiments.runs.processes import Team, rank, started_outside
+from sr_experiments.runs.records import Mean, NetworkRecord, Result, TrainingRecord
 from sr_experiments.training.callbacks.averaging import WeightAveraging
 from sr_experiments.training.callbacks.clipping import AdjustableClipping
 from sr_experiments.training.callbacks.guards import (
@@ -54,11 +55,11 @@ if TYPE_CHECKING:
 def execute(plan: "Plan", console: Console) -> None:
     """Train (or go on training) and score a run, and write its results.
 
-    Nothing is written into the run's directory before the network is built and all pictures are
+    Nothing is written into the run's directory before the network is built and all images are
     read.
 
     Raises:
-        UserError: a mistake in the config, damaged pictures, or a training that failed.
+        UserError: a mistake in the config, damaged images, or a training that failed.
     """
     config, directory = plan.config, plan.directory
     _quiet()
@@ -99,8 +100,8 @@ def execute(plan: "Plan", console: Console) -> None:
                     path = directory.weights_of(weights)
                     save_weights(path, variant.state_dict(), config.model)
             directory.write_scores(_score_rows(module, data))
-            timing = {"seconds": seconds, "updates_timed": updates - first}
-            directory.write_result(_result(plan, network, module, data, updates, timing))
+            result = _result(plan, network, module, data, updates, seconds, updates - first)
+            directory.write_result(result)
             directory.end("finished")
             _show(plan, module, console)
         failed = False
@@ -139,7 +140,7 @@ def _trainer(
     if where.strategy != "auto" or str(where.devices) != "1":
         # Buffers of these networks are the same in all processes by themselves. Broadcasting them
         # in every forward pass would wait for ever where processes have different numbers of
-        # pictures to score.
+        # images to score.
         unused = where.strategy.endswith("_true")
         strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=unused)
     asked = {
@@ -154,15 +155,23 @@ def _trainer(
         trainer = _lightning_trainer(plan, callbacks, loggers, asked)
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise UserError(
-            f"trainer.accelerator={where.accelerator}, devices={where.devices}, "
-            f"strategy={where.strategy}, precision={where.precision}: "
-            f"{' '.join(str(error).split())}"
+            "trainer-refused",
+            "trainer.accelerator={accelerator}, devices={devices}, "
+            "strategy={strategy}, precision={precision}: {reason}",
+            accelerator=where.accelerator,
+            devices=where.devices,
+            strategy=where.strategy,
+            precision=where.precision,
+            reason=" ".join(str(error).split()),
         ) from error
     share = training.batch_size % trainer.world_size
     if plan.trained and share:
         raise UserError(
-            f"training.batch_size={training.batch_size}: not a multiple of the "
-            f"{trainer.world_size} processes that trainer.devices asks for"
+            "batch-not-divisible",
+            "training.batch_size={batch_size}: not a multiple of the {world_size} "
+            "processes that trainer.devices asks for",
+            batch_size=training.batch_size,
+            world_size=trainer.world_size,
         )
     trainer.callbacks.append(WorldSize(trainer.num_devices, where.num_nodes))  # type: ignore[attr-defined]
     return trainer
@@ -229,54 +238,56 @@ def _result(
     module: Scored,
     data: SuperResolutionData,
     updates: int,
-    timing: Mapping[str, float],
-) -> dict[str, Any]:
+    seconds: float,
+    updates_timed: int,
+) -> Result:
     config = plan.config
     counts = {pairs.name: len(pairs) for pairs in data.benchmarks}
     training = config.training
     trained = None
     if plan.trained and data.train_pairs is not None:
-        trained = {
-            "data": data.train_pairs.name,
-            "images": len(data.train_pairs),
-            "updates": updates,
-            "batch_size": training.batch_size,
-            "patch_size": training.patch_size,
-            "precision": config.trainer.precision,
-            **timing,
-            "start": plan.start.directory.path.name if plan.start else None,
-            "teacher": plan.teacher.directory.path.name if plan.teacher else None,
-        }
-    return {
-        "identity": plan.identity,
-        "experiment": config.name,
-        "choices": config.choices,
-        "settings": flat(relevant(config)) | ({"weights": plan.weights} if plan.weights else {}),
-        "scale": config.scale,
-        "seed": config.seed,
-        "network": {
-            "name": type(network).__name__,
-            "size": network.size,
-            "parameters": network.parameter_count,
-            "multiply_adds": multiply_adds(network),
-        },
-        "training": trained,
-        "means": {
+        trained = TrainingRecord(
+            data=data.train_pairs.name,
+            images=len(data.train_pairs),
+            updates=updates,
+            batch_size=training.batch_size,
+            patch_size=training.patch_size,
+            precision=config.trainer.precision,
+            seconds=seconds,
+            updates_timed=updates_timed,
+            start=plan.start.directory.path.name if plan.start else None,
+            teacher=plan.teacher.directory.path.name if plan.teacher else None,
+        )
+    return Result(
+        identity=plan.identity,
+        experiment=config.name,
+        choices=config.choices,
+        settings=flat(relevant(config)) | ({"weights": plan.weights} if plan.weights else {}),
+        scale=config.scale,
+        seed=config.seed,
+        network=NetworkRecord(
+            name=type(network).__name__,
+            size=network.size,
+            parameters=network.parameter_count,
+            multiply_adds=multiply_adds(network),
+        ),
+        training=trained,
+        means={
             dataset: {
                 weights: {
-                    protocol: {"psnr": s.psnr, "ssim": s.ssim, "images": counts[dataset]}
+                    protocol: Mean(psnr=s.psnr, ssim=s.ssim, images=counts[dataset])
                     for protocol, s in scores.items()
                 }
                 for weights, scores in entry.items()
             }
             for dataset, entry in module.means.items()
         },
-        "device": _device_name(module),
-        "versions": {
+        device=_device_name(module),
+        versions={
             "python": platform.python_version(),
             **{p: version(p) for p in ("sr_experiments", "torch", "lightning", "hydra-core")},
         },
-    }
+    )
 
 
 def _device_name(module: Scored) -> str:
@@ -309,14 +320,14 @@ def _say(
 def _show(plan: "Plan", module: Scored, console: Console) -> None:
     reference: dict[str, Any] = {}
     if plan.reference is not None:
-        reference = plan.reference.directory.result()["means"]
+        reference = plan.reference.directory.result().means
     for dataset, entry in module.means.items():
         for weights, scores in entry.items():
             score = scores["y"]
             text = f"  {dataset}  {score.psnr:.3f} dB  SSIM {score.ssim:.4f}  (protocol y"
             text += f", {weights} weights)" if weights != "raw" else ")"
             if dataset in reference:
-                gain = score.psnr - reference[dataset]["raw"]["y"]["psnr"]
+                gain = score.psnr - reference[dataset]["raw"]["y"].psnr
                 name = plan.reference.title if plan.reference else ""
                 text += f"  {gain:+.3f} dB against {name}"
             console.print(text, highlight=False, soft_wrap=True)
@@ -333,7 +344,7 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     ignore = partial(warnings.filterwarnings, "ignore")
     ignore(module="lightning.*")
-    ignore(module="torchmetrics.*")  # a process without a picture of a small set
+    ignore(module="torchmetrics.*")  # a process without an image of a small set
     ignore(message=".*lr_scheduler.step.*")
 
 

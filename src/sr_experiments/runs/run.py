@@ -96,7 +96,8 @@ def _guarded(plan: Plan, console: Console) -> Outcome:
 
 
 def _close(directory: RunDirectory, state: Any, error: str | None, details: str = "") -> None:
-    if directory.status().get("state") != "running":
+    status = directory.status()
+    if status is None or status.state != "running":
         return  # it failed before it began: nothing was written, and nothing is
     try:
         directory.end(state, error, details)

@@ -15,7 +15,8 @@ from PIL.PngImagePlugin import PngImageFile
 from sr_experiments.core.device import free_memory
 from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.io import read_image, write_png
-from sr_experiments.metrics.protocols import PROTOCOLS, score_image
+from sr_experiments.metrics.protocols import PROTOCOLS
+from sr_experiments.metrics.scoring import score_image
 from sr_experiments.serve.jobs import Job, JobSettings, Media, MediaKind, ReferenceScores
 from sr_experiments.serve.limits import Limits
 from sr_experiments.serve.model_list import ModelList

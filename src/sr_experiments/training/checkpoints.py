@@ -41,6 +41,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             parent = Path(path).parent
             free = shutil.disk_usage(parent).free if parent.is_dir() else 0
             raise UserError(
-                f"{error}: a checkpoint needs {len(data) / 2**20:.1f} MiB and {free / 2**20:.1f} "
-                "MiB are free; make room, then the same command goes on"
+                "checkpoint-not-written",
+                "{reason}: a checkpoint needs {needed:.1f} MiB and {free:.1f} MiB are free;"
+                " free some space and rerun the same command to resume",
+                reason=error,
+                needed=len(data) / 2**20,
+                free=free / 2**20,
             ) from None

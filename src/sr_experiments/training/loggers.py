@@ -47,13 +47,16 @@ def wandb_logger(
         UserError: wandb is not installed, or the mode is unknown.
     """
     if mode not in ("offline", "online"):
-        raise UserError(f"logger.mode={mode}: no such choice; choose from offline, online")
+        raise UserError(
+            "logger-mode-unknown", "logger.mode={mode}: choose offline or online", mode=mode
+        )
     os.environ.setdefault("WANDB_SILENT", "true")  # else it advertises on standard error
     try:
         import wandb
     except ImportError:
         raise UserError(
-            "logger=wandb: wandb is not installed; pip install wandb, or say logger=csv"
+            "wandb-missing",
+            "logger=wandb: wandb is not installed; pip install wandb, or set logger=csv",
         ) from None
 
     return RunLogger(

@@ -24,7 +24,7 @@ Means = dict[str, dict[str, dict[str, Score]]]
 
 
 class Scored(LightningModule):
-    """Scores a network on whole pictures; trains nothing.
+    """Scores a network on whole images; trains nothing.
 
     Args:
         network: what is scored.
@@ -64,20 +64,20 @@ class Scored(LightningModule):
         sets = self._data().benchmarks
         self.book = self._blank([s.name for s in sets], [len(s) for s in sets])
 
-    def validation_step(self, picture: WholeImage, batch_idx: int) -> dict[str, Tensor]:
-        """Score one validation picture; see :meth:`test_step`."""
+    def validation_step(self, image: WholeImage, batch_idx: int) -> dict[str, Tensor]:
+        """Score one validation image; see :meth:`test_step`."""
         val = self._data().val_pairs
-        return self._score(picture, val) if val else {}
+        return self._score(image, val) if val else {}
 
     def test_step(
-        self, picture: WholeImage, batch_idx: int, dataloader_idx: int = 0
+        self, image: WholeImage, batch_idx: int, dataloader_idx: int = 0
     ) -> dict[str, Tensor]:
-        """Score one picture.
+        """Score one image.
 
         Returns:
-            The upscaled picture for each of :meth:`variants`, uint8 ``(3, H, W)``.
+            The upscaled image for each of :meth:`variants`, uint8 ``(3, H, W)``.
         """
-        return self._score(picture, self._data().benchmarks[dataloader_idx])
+        return self._score(image, self._data().benchmarks[dataloader_idx])
 
     def on_validation_epoch_end(self) -> None:
         """Join the processes' scores into ``means``."""
@@ -87,8 +87,8 @@ class Scored(LightningModule):
         """Join the processes' scores into ``means`` and ``tables``."""
         self._close_book()
 
-    def _score(self, picture: WholeImage, pairs: Pairs) -> dict[str, Tensor]:
-        lr, hr, index = picture
+    def _score(self, image: WholeImage, pairs: Pairs) -> dict[str, Tensor]:
+        lr, hr, index = image
         if index < 0:  # see data.module.NoImage
             return {}
         grey = pairs.hr.grey[index]
@@ -162,7 +162,7 @@ class Supervised(Scored):
         self._steps: dict[int, Network] = {}
 
     def compile_steps(self, mode: str) -> None:
-        """Let training steps go through ``torch.compile``; pictures to score have many sizes.
+        """Let training steps go through ``torch.compile``; images to score have many sizes.
 
         Args:
             mode: of ``torch.compile``, such as ``default`` or ``reduce-overhead``.
@@ -191,7 +191,7 @@ class Supervised(Scored):
         try:
             optimizer = self.optimizer_factory(self.trained())
         except (ValueError, RuntimeError) as error:  # a negative rate; fused where it cannot be
-            raise UserError(f"optimizer: {error}") from error
+            raise UserError("optimizer-refused", "optimizer: {reason}", reason=error) from error
         if self.moments is not None:
             take_moments(optimizer, self.moments)
         rate = scheduler(optimizer, self.schedule, self.updates, self.recipe_epochs)

@@ -60,8 +60,9 @@ def take_moments(optimizer: Optimizer, moments: Mapping[int, Mapping[str, Any]])
     )
     if not fits:
         raise UserError(
-            "start_optimizer=true: the parent's optimiser has gathered nothing that fits these "
-            "parameters; say start_optimizer=false"
+            "moments-do-not-fit",
+            "start_optimizer=true: no state of the parent's optimiser "
+            "fits these parameters; set start_optimizer=false",
         )
     own = optimizer.state_dict()
     optimizer.load_state_dict(

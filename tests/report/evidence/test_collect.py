@@ -9,7 +9,7 @@ import pytest
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.report.evidence.collect import collect
-from sr_experiments.report.evidence.records import ImageScore, ScoreKey
+from sr_experiments.runs.records import ImageScore, ScoreKey
 
 Writer = Callable[..., Path]
 SET5 = {"Set5": {"baby": (37.0, 0.94), "bird": (41.0, 0.96)}}
@@ -23,7 +23,7 @@ def test_scores_of_images_are_at_hand(tmp_path: Path, write_run: Writer) -> None
     write_run(SET5, activation="mish", scale=4, seed=7)
     (run,) = collect(tmp_path / "runs").runs
     assert (run.scale, run.seed, run.budget) == (4, 7, "quick")
-    assert run.value("words.activation") == "mish"
+    assert run.value("choices.activation") == "mish"
     assert run.value("network.size") == "4x16"
     assert run.value("training.nothing") is None
     assert run.scores[ScoreKey("Set5", "raw", "y")] == {

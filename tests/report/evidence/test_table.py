@@ -44,7 +44,7 @@ def test_a_cell_is_the_mean_over_images_then_seeds_of_its_own_protocol(
     for seed, (psnr, ssim) in values.items():
         write_run(one(psnr, ssim), seed=seed)
     write_run(one(33.0), activation="mish")
-    write_run(one(25.0, 0.8), bicubic=True, words={"budget": "smoke"})
+    write_run(one(25.0, 0.8), bicubic=True, choices={"budget": "smoke"})
     (table,) = tables(tmp_path)
     found = row(table, 2, "Set5")
     assert found.images == 2
@@ -68,9 +68,9 @@ def test_a_cell_is_the_mean_over_images_then_seeds_of_its_own_protocol(
 def test_what_must_not_meet_has_tables_of_its_own(tmp_path: Path, write_run: Writer) -> None:
     write_run(one(30.0))
     write_run(one(30.5), activation="mish")
-    write_run(one(20.0), words={"budget": "smoke"}, seed=1)
-    write_run(one(31.0), words={"budget": "study"}, seed=2)
-    write_run(one(31.5), words={"budget": "study"}, seed=2, size="16x64", parameters=1_369_859)
+    write_run(one(20.0), choices={"budget": "smoke"}, seed=1)
+    write_run(one(31.0), choices={"budget": "study"}, seed=2)
+    write_run(one(31.5), choices={"budget": "study"}, seed=2, size="16x64", parameters=1_369_859)
     found = tables(tmp_path)
     assert [(t.budget, t.group.members[0].network.size) for t in found] == [
         ("study", "16x64"),
@@ -92,7 +92,7 @@ def test_what_must_not_meet_has_tables_of_its_own(tmp_path: Path, write_run: Wri
 
 OTHERS = [
     ({"updates": 3000}, "training.updates"),
-    ({"words": {"clipping": "adjustable"}}, "words.clipping"),
+    ({"choices": {"clipping": "adjustable"}}, "choices.clipping"),
     ({"settings": {"optimizer.lr": 0.01}}, "settings.optimizer.lr"),
 ]
 
@@ -109,7 +109,7 @@ def test_another_recipe_is_no_other_seed(
 
 
 @pytest.mark.parametrize(
-    ("other", "key"), [*OTHERS, ({"size": "16x64"}, None), ({"words": {"budget": "study"}}, None)]
+    ("other", "key"), [*OTHERS, ({"size": "16x64"}, None), ({"choices": {"budget": "study"}}, None)]
 )
 def test_columns_differ_in_the_activation_only(
     tmp_path: Path, write_run: Writer, other: dict, key: str | None
@@ -123,9 +123,9 @@ def test_columns_differ_in_the_activation_only(
 
 def test_runs_of_another_question_make_no_table(tmp_path: Path, write_run: Writer) -> None:
     write_run(one(30.0))
-    write_run(one(31.0), activation="mish", words={"model": "edsr_baseline"})  # the same network
+    write_run(one(31.0), activation="mish", choices={"model": "edsr_baseline"})  # the same network
     write_run(one(32.0), size="8x32")  # somebody's teacher
-    write_run(one(33.0), words={"budget": "study"})
+    write_run(one(33.0), choices={"budget": "study"})
     study, quick = tables(tmp_path)
     assert (psnrs(study), psnrs(quick)) == ({"relu": 33.0}, {"relu": 30.0, "mish": 31.0})
 
@@ -151,10 +151,10 @@ def test_another_experiment_fills_the_scales_that_are_asked_for_alone(
 
 
 def test_runs_that_fit_no_column_are_left_out(tmp_path: Path, write_run: Writer) -> None:
-    write_run(one(30.0), words={"convolution": "deconvolution"})
-    write_run(one(30.0), words={"method": "fakd"})
+    write_run(one(30.0), choices={"convolution": "deconvolution"})
+    write_run(one(30.0), choices={"method": "fakd"})
     write_run(one(30.0), activation="gelu")
-    write_run(one(30.0), words={"model": "rcan"})
+    write_run(one(30.0), choices={"model": "rcan"})
     (table,) = tables(tmp_path)
     assert table.budget is None
     assert len(table.rows) == 12
@@ -201,7 +201,7 @@ def test_a_row_is_of_the_same_images(tmp_path: Path, write_run: Writer) -> None:
 
 def test_the_same_seed_counts_once(tmp_path: Path, write_run: Writer) -> None:
     later, earlier = "2026-01-02T12:00:00", "2026-01-02T11:00:00"
-    write_run(one(31.0), folder="new", ended=later, words={"benchmarks": "all"})
+    write_run(one(31.0), folder="new", ended=later, choices={"benchmarks": "all"})
     write_run(one(30.0), folder="old", ended=earlier)
     (table,) = tables(tmp_path)
     assert psnrs(table) == {"relu": 31.0}
@@ -245,7 +245,7 @@ def test_without_published_numbers_a_table_only_compares(tmp_path: Path, write_r
     for word, init in (("sgd", "he"), ("adam", "he"), ("sgd", "xavier")):
         write_run(
             one(30.0),
-            words={"model": "vdsr", "method": "squared_error", "optimizer": word, "init": init},
+            choices={"model": "vdsr", "method": "squared_error", "optimizer": word, "init": init},
             settings={"model.residual": True, "init._target_": init, "optimizer.lr": 0.1},
             also=["y_first"],
         )
@@ -267,8 +267,8 @@ def test_a_table_takes_the_runs_of_its_own_experiment_first(
         ("platform_methods", "vdsr", "momentum", 30.0),
         ("platform_optimizer", "vdsr", "adam", 31.0),
     ):
-        words = {"model": model, "method": "squared_error", "optimizer": optimizer}
-        write_run(one(psnr), experiment=experiment, words=words, network=model, **common)
+        choices = {"model": model, "method": "squared_error", "optimizer": optimizer}
+        write_run(one(psnr), experiment=experiment, choices=choices, network=model, **common)
     found = {t.source.id: t for t in build_tables(paper, collect(tmp_path / "runs").runs)}
     methods = row(found["methods"], 2, "Set5").ours
     assert {k: v["psnr"].mean for k, v in methods.items()} == {"srcnn": 29.0, "vdsr": 30.0}
@@ -289,7 +289,7 @@ def test_a_table_without_runs_names_its_own_experiment(paper: str, number: int, 
 
 def test_numbers_without_ssim(tmp_path: Path, write_run: Writer) -> None:
     paper = load_paper("deconvolution")
-    write_run(one(30.0, dataset="DIV2K"), also=["rgb_div2k"], words={"model": "edsr_baseline"})
+    write_run(one(30.0, dataset="DIV2K"), also=["rgb_div2k"], choices={"model": "edsr_baseline"})
     table = build_tables(paper, collect(tmp_path / "runs").runs, "quick")[0]
     assert table.source.metrics == ("psnr",)
     found = row(table, 2, "DIV2K")

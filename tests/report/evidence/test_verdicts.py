@@ -48,9 +48,9 @@ def paper_with(name: str, claim: str, **changes: Any) -> Paper:
 
 
 def distilled(write_run: Writer, method: str, seed: int = 0, **more: Any) -> None:
-    words = {"model": "edsr_baseline", "method": method} | more.pop("words", {})
+    choices = {"model": "edsr_baseline", "method": method} | more.pop("choices", {})
     write_run(
-        more.pop("scores"), seed=seed, words=words, size="16x64", parameters=1_369_859, **more
+        more.pop("scores"), seed=seed, choices=choices, size="16x64", parameters=1_369_859, **more
     )
 
 
@@ -152,8 +152,8 @@ def test_not_better_and_no_difference(
     tmp_path: Path, write_run: Writer, effect: float, not_better: str, equal: str
 ) -> None:
     for word, planted, seed in (("plain", 0.0, 21), ("deconvolution", effect, 22)):
-        words = {"convolution": word}
-        write_run(scores(planted, seed, ("Set14", "B100")), words=words, size="16x64")
+        choices = {"convolution": word}
+        write_run(scores(planted, seed, ("Set14", "B100")), choices=choices, size="16x64")
     paper = load_paper("deconvolution")
     assert verdict(paper, tmp_path, "edsr_not_better").outcome == not_better
     (claim,) = [c for c in paper.claims if c.id == "edsr_not_better"]
@@ -163,11 +163,11 @@ def test_not_better_and_no_difference(
 
 
 def swa_run(write_run: Writer, factor: float, raw: dict, mean: dict, **more: Any) -> None:
-    words = {"model": "rcan", "averaging": "swa", "scheduler": "constant"}
+    choices = {"model": "rcan", "averaging": "swa", "scheduler": "constant"}
     write_run(
         raw,
         averaged=mean,
-        words=words,
+        choices=choices,
         network="RCAN",
         settings={"scheduler.factor": factor},
         **more,
@@ -216,7 +216,7 @@ def test_convergence(
                 write_run(
                     scores(0.0),
                     seed=seed,
-                    words={"model": model, "convolution": word},
+                    choices={"model": model, "convolution": word},
                     network=network,
                     also=["rgb_div2k"],
                     history=curve(fast, seed=10 * seed + int(4 * fast)),
@@ -237,7 +237,7 @@ def test_convergence(
 
 def test_a_run_without_a_curve_is_undecided(tmp_path: Path, write_run: Writer) -> None:
     for word in ("plain", "deconvolution"):
-        write_run(scores(0.0), words={"model": "srcnn", "convolution": word})
+        write_run(scores(0.0), choices={"model": "srcnn", "convolution": word})
     found = verdict(load_paper("deconvolution"), tmp_path, "srcnn_faster")
     assert (found.outcome, found.effect) == ("undecided", None)
     assert "no validation curves" in "; ".join(found.notes)
@@ -263,12 +263,12 @@ def test_share_of_improved_images(
 ) -> None:
     reference = {"B100": {f"i{k}": (30.0, 0.9) for k in range(100)}}
     ours = {"B100": {f"i{k}": (31.0 if k < better else 30.0, 0.9) for k in range(100)}}
-    write_run(reference, bicubic=True, also=["y_first"], words={"budget": "smoke"}, seed=5)
+    write_run(reference, bicubic=True, also=["y_first"], choices={"budget": "smoke"}, seed=5)
     for seed in (0, 1):
         write_run(
             ours,
             seed=seed,
-            words={"model": "vdsr", "method": "squared_error"},
+            choices={"model": "vdsr", "method": "squared_error"},
             settings={"model.residual": True},
             network="VDSR",
             size="20x64",
@@ -284,9 +284,14 @@ def test_share_of_improved_images(
 def test_the_size_is_that_of_each_column(tmp_path: Path, write_run: Writer) -> None:
     for model, network, size in (("srcnn", "SRCNN", "9-1-5 (64-32)"), ("vdsr", "VDSR", "20x64")):
         settings = {"model.residual": True} if model == "vdsr" else {}
-        words = {"model": model, "method": "squared_error", "budget": "paper"}
+        choices = {"model": model, "method": "squared_error", "budget": "paper"}
         write_run(
-            scores(), words=words, network=network, size=size, settings=settings, also=["y_first"]
+            scores(),
+            choices=choices,
+            network=network,
+            size=size,
+            settings=settings,
+            also=["y_first"],
         )
     found = verdict(load_paper("platform"), tmp_path, "vdsr_beats_srcnn")
     assert found.networks == ["SRCNN 9-1-5 (64-32)", "VDSR 20x64"]
@@ -304,7 +309,7 @@ def test_the_size_is_that_of_each_column(tmp_path: Path, write_run: Writer) -> N
 def test_budgets_and_recipes_are_judged_apart(tmp_path: Path, write_run: Writer) -> None:
     for budget, effect in (("quick", -0.3), ("study", 0.3), ("smoke", 0.3)):
         for method, planted in (("fakd", 0.0), ("contrastive_l1", effect)):
-            distilled(write_run, method, scores=scores(planted, 1), words={"budget": budget})
+            distilled(write_run, method, scores=scores(planted, 1), choices={"budget": budget})
     distilled(write_run, "contrastive_l1", scores=scores(5.0, 1), settings={"optimizer.lr": 0.5})
     runs = collect(tmp_path / "runs").runs
     paper = load_paper("distillation")
@@ -328,8 +333,8 @@ def test_columns_may_have_what_their_words_stand_for(tmp_path: Path, write_run: 
     for word, lr, planted in (("sgd", 0.1, 0.0), ("adam", 0.001, 0.5), ("momentum", 0.1, 0.2)):
         own = {"optimizer._target_": word, "optimizer.lr": lr, "training.lr": lr}
         settings = vdsr["settings"] | own
-        words = {"model": "vdsr", "method": "squared_error", "optimizer": word}
-        write_run(scores(planted), words=words, **vdsr | {"settings": settings})
+        choices = {"model": "vdsr", "method": "squared_error", "optimizer": word}
+        write_run(scores(planted), choices=choices, **vdsr | {"settings": settings})
     paper = load_paper("platform")
     claim = {
         "id": "adam",

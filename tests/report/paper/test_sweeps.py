@@ -272,7 +272,7 @@ def test_a_mistake_is_named_with_file_line_and_key(
             "an SSIM, but Set14 has no protocol for it",
         ),
         (
-            "words.averaging: swa",
+            "choices.averaging: swa",
             "word.averaging: swa",
             "tables[0].columns[0].where",
             "selector begins",
@@ -319,11 +319,3 @@ def test_a_file_that_is_no_paper(tmp_path: Path, content: bytes, expected: str) 
     path.write_bytes(content)
     with pytest.raises(UserError, match=expected):
         load_paper(path)
-
-
-def test_protocols_are_those_that_are_scored() -> None:
-    from sr_experiments.metrics.protocols import PROTOCOLS
-    from sr_experiments.report.render.protocol_lines import PSNR_RULES, SSIM_RULES
-
-    assert set(PSNR_RULES) == set(PROTOCOLS)
-    assert set(SSIM_RULES) == set(PROTOCOLS) - {"rgb_div2k"}  # which has no SSIM

@@ -11,7 +11,7 @@ import pytest
 
 from sr_experiments.report.evidence.collect import collect
 from sr_experiments.report.evidence.cost import cost_rows, costs
-from sr_experiments.report.evidence.verdicts import Part, Verdict
+from sr_experiments.report.evidence.verdicts import DatasetEffect, Verdict
 from sr_experiments.report.paper.claims import PublishedEffect
 from sr_experiments.report.paper.load import load_paper
 from sr_experiments.report.render.csv_files import claims_csv, scores_csv
@@ -137,7 +137,7 @@ VERDICT = Verdict(
     where="x2 Set5, Urban100",
     budgets=("quick",),
     networks=("EDSR 4x16",),
-    parts=(Part(2, "Set5", 0.03, None, 5), Part(2, "Urban100", -0.01, None, 100)),
+    parts=(DatasetEffect(2, "Set5", 0.03, None, 5), DatasetEffect(2, "Urban100", -0.01, None, 100)),
     notes=("without B100",),
 )
 

@@ -177,7 +177,7 @@ class _Statistics(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         ctx.shape, ctx.folding = input.shape, {"padding": side // 2, "stride": stride}
         ctx.side = side
-        # One (size, pixels) for each block of each picture.
+        # One (size, pixels) for each block of each image.
         patches = F.unfold(input, side, **ctx.folding).unflatten(1, (-1, size)).flatten(0, 1)
         number = patches.new_full((1,), len(patches) * patches.shape[2])
         sums = joint_sum(torch.cat([patches.sum((0, 2)), number]))

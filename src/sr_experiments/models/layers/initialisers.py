@@ -27,7 +27,7 @@ def normal(network: nn.Module, sigma: float = 0.01) -> None:
         UserError: ``sigma`` is not above 0.
     """
     if not sigma > 0:
-        raise UserError(f"init.sigma={sigma}: must be above 0")
+        raise UserError("sigma-not-positive", "init.sigma={sigma}: must be above 0", sigma=sigma)
     for layer in _convolutions(network):
         _draw(layer, sigma)
 

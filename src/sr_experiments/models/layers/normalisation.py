@@ -10,7 +10,7 @@ class BatchNorm(nn.BatchNorm2d):
     """PyTorch's ``BatchNorm2d``; under several processes that of the joined batch.
 
     PyTorch's own synchronised layer is for GPUs alone, and running statistics of one process would
-    score pictures otherwise than those of another. ``(N, num_features, h, w)`` -> the same shape.
+    score images otherwise than those of another. ``(N, num_features, h, w)`` -> the same shape.
     """
 
     def __init__(self, num_features: int) -> None:

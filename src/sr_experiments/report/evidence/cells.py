@@ -5,9 +5,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sr_experiments.report.evidence.records import ImageScore, Run, ScoreKey
 from sr_experiments.report.paper.definition import ProtocolPair
 from sr_experiments.report.paper.strict import METRICS, Metric
+from sr_experiments.runs.records import ImageScore, Run, ScoreKey
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ Cells = Mapping[Metric, Cell]
 
 
 @dataclass(frozen=True)
-class Source:
+class ColumnRuns:
     """The runs of a column at one scale, and which of their weights are read."""
 
     weights: str
@@ -49,7 +49,7 @@ class Source:
 def fill(
     dataset: str,
     rules: ProtocolPair,
-    columns: Mapping[str, Source],
+    columns: Mapping[str, ColumnRuns],
     notes: list[str],
     images: frozenset[str] = frozenset(),
 ) -> tuple[dict[str, Cells], frozenset[str]]:
@@ -86,7 +86,7 @@ def fill(
         seeds = taken.setdefault(column, {})
         if run.seed in seeds:
             older = seeds[run.seed].directory.name
-            notes.append(f"{place} stands for {older}, which has the same words and seed")
+            notes.append(f"{place} stands for {older}, which has the same choices and seed")
         seeds[run.seed] = run
     cells = {}
     for column, seeds in taken.items():

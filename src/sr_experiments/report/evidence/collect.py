@@ -17,9 +17,19 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.report.evidence.records import ImageScore, Record, Result, Run, ScoreKey, Status
+from sr_experiments.runs.records import (
+    RESULT,
+    SCORE_COLUMNS,
+    SCORES,
+    STATUS,
+    ImageScore,
+    Record,
+    Result,
+    Run,
+    ScoreKey,
+    Status,
+)
 
-HEADER = ["dataset", "image", "weights", "protocol", "psnr", "ssim"]
 #: How far a mean may lie from the one in result.json: scores.csv may be written with few digits.
 TOLERANCE = 1e-3
 
@@ -47,7 +57,11 @@ def collect(runs_root: Path) -> Collection:
         UserError: there is no such folder.
     """
     if not runs_root.is_dir():
-        raise UserError(f"{runs_root}: no such folder of runs; run an experiment, or name another")
+        raise UserError(
+            "runs-folder-missing",
+            "{folder}: no such folder of runs; run an experiment, or name another folder",
+            folder=runs_root,
+        )
     runs: dict[str, Run] = {}
     skipped: list[tuple[Path, str]] = []
     for directory in _candidates(runs_root, skipped):
@@ -95,20 +109,20 @@ def _folders(root: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
 
 
 def _read_run(directory: Path) -> Run:
-    status = _json(directory / "status.json", Status)
+    status = _json(directory / STATUS, Status)
     if status.state != "finished":
         why = f": {' '.join(status.error.split())}" if status.error else ""
         raise _UnusableError(f"not finished, its state is {status.state}{why}")
-    result = _json(directory / "result.json", Result)
+    result = _json(directory / RESULT, Result)
     if status.identity != result.identity:
         raise _UnusableError("status.json and result.json are of two different runs")
-    scores = _scores(directory / "scores.csv")
+    scores = _scores(directory / SCORES)
     _agree(result, scores)
     return Run(
         directory=directory,
         identity=result.identity,
         experiment=result.experiment,
-        words=result.words,
+        choices=result.choices,
         settings=result.settings,
         scale=result.scale,
         seed=result.seed,
@@ -116,6 +130,7 @@ def _read_run(directory: Path) -> Run:
         training=result.training,
         scores=scores,
         ended=_moment(status.ended),
+        device=result.device,
     )
 
 
@@ -148,8 +163,8 @@ def _scores(path: Path) -> dict[ScoreKey, dict[str, ImageScore]]:
         rows = list(csv.reader(_text(path).splitlines()))
     except csv.Error as error:
         raise _UnusableError(f"{path.name} is not valid CSV ({error})") from None
-    if not rows or rows[0] != HEADER:
-        raise _UnusableError(f"{path.name} does not begin with {','.join(HEADER)}")
+    if not rows or tuple(rows[0]) != SCORE_COLUMNS:
+        raise _UnusableError(f"{path.name} does not begin with {','.join(SCORE_COLUMNS)}")
     for number, row in enumerate(rows[1:], start=2):
         try:
             dataset, image, weights, protocol, psnr, ssim = row

@@ -1,19 +1,18 @@
 """What a variant costs: parameters, multiply-adds, and the time of an update on its device."""
 
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sr_experiments.report.evidence.records import Run
 from sr_experiments.report.evidence.table import Table
+from sr_experiments.runs.records import Run
 
 HEAD = (
     *("Scale", "Variant", "Device", "Parameters", "Multiply-adds", "Updates"),
     *("ms per update", "Ratio", "Runs"),
 )
 LEGEND = (
-    "Multiply-adds in billions (G), of a picture that is 1280x720 when enlarged. "
+    "Multiply-adds in billions (G), for an output of 1280x720. "
     "Time of a training step with its loading and validation, median over runs; ratio to the "
     "first variant of the same scale and device. Runs that shared a machine with others were "
     "slowed by them."
@@ -21,7 +20,7 @@ LEGEND = (
 
 
 @dataclass(frozen=True)
-class Cost:
+class VariantCost:
     """Of the runs of one column at one scale on one kind of device.
 
     ``milliseconds`` is the median over the runs of their mean time of an update, None where no run
@@ -39,9 +38,9 @@ class Cost:
     against: float | None = None
 
 
-def costs(table: Table) -> list[Cost]:
+def costs(table: Table) -> list[VariantCost]:
     """The costs of a table's columns, by scale; a column without runs has no line."""
-    found: list[Cost] = []
+    found: list[VariantCost] = []
     for scale in sorted({run.scale for run in table.group.members}):
         for column in table.source.columns:
             runs = [run for run in table.group.runs.get(column.id, ()) if run.scale == scale]
@@ -56,16 +55,10 @@ def costs(table: Table) -> list[Cost]:
 
 def timing(run: Run) -> tuple[str, float | None]:
     """The device of a run, and the milliseconds of an update."""
-    try:
-        result = json.loads((run.directory / "result.json").read_text(encoding="utf-8"))
-        device = str(result.get("device") or "unknown")
-        training = result.get("training") or {}
-        seconds, updates = float(training["seconds"]), int(training["updates_timed"])
-    except (OSError, ValueError, AttributeError):
-        return "unknown", None
-    except (KeyError, TypeError):
-        return device, None
-    return device, 1000 * seconds / updates if updates > 0 else None
+    training = run.training
+    if training is None or training.seconds is None or not training.updates_timed:
+        return run.device, None
+    return run.device, 1000 * training.seconds / training.updates_timed
 
 
 def _cost(
@@ -73,15 +66,15 @@ def _cost(
     label: str,
     device: str,
     members: Sequence[tuple[Run, float | None]],
-    others: Sequence[Cost],
-) -> Cost:
+    others: Sequence[VariantCost],
+) -> VariantCost:
     times = [milliseconds for _, milliseconds in members if milliseconds is not None]
     milliseconds = statistics.median(times) if times else None
     first = next(
         (c.milliseconds for c in others if (c.scale, c.device) == (scale, device)), milliseconds
     )
     run = members[0][0]
-    return Cost(
+    return VariantCost(
         scale=scale,
         label=label,
         parameters=run.network.parameters if run.network is not None else 0,

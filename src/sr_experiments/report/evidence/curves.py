@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sr_experiments.report.evidence.records import Run
-
-HISTORY = "history.csv"
+from sr_experiments.metrics.protocols import history_column
+from sr_experiments.runs.records import HISTORY, Run
 
 
 @dataclass(frozen=True)
 class Curve:
-    """PSNR on the validation pictures, in dB, of one run; all three of one length ``n``."""
+    """PSNR on the validation images, in dB, of one run; all three of one length ``n``."""
 
     seed: int
     epochs: np.ndarray
@@ -40,7 +39,7 @@ def read_curve(run: Run, protocol: str, weights: str) -> Curve | None:
 
     Epochs without validation, and lines that are not numbers, are passed over.
     """
-    column = f"val_psnr_{protocol}" + ("" if weights == "raw" else f"_{weights}")
+    column = history_column(protocol, weights)
     points: dict[int, tuple[int, float]] = {}
     for row in _rows(run.directory / HISTORY):
         try:

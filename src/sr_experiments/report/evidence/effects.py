@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 
 from sr_experiments.report.evidence.curves import Curve, read_curve
-from sr_experiments.report.evidence.pairs import Pairs, Side, Stratum
-from sr_experiments.report.evidence.statistics import (
+from sr_experiments.report.evidence.intervals import (
     Interval,
     mean_interval,
     paired_bootstrap,
@@ -18,6 +17,7 @@ from sr_experiments.report.evidence.statistics import (
     speed_ups,
     steadiness,
 )
+from sr_experiments.report.evidence.pairs import ComparedColumn, PairedScores, Stratum
 from sr_experiments.report.paper.claims import (
     Convergence,
     CurveClaim,
@@ -37,7 +37,7 @@ Outcome = Literal["holds", "does not hold", "undecided", "no runs"]
 
 
 @dataclass(frozen=True)
-class Part:
+class DatasetEffect:
     """The effect on one data set at one scale."""
 
     scale: int
@@ -48,7 +48,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Finding:
+class MeasuredEffect:
     """An effect and what follows from it.
 
     Attributes:
@@ -75,11 +75,11 @@ class Finding:
     seed_spread: float | None = None
     win_rate: float | None = None
     where: str = ""
-    parts: Sequence[Part] = ()
+    parts: Sequence[DatasetEffect] = ()
     notes: Sequence[str] = ()
 
 
-def effect_of_scores(claim: EffectClaim, pairs: Pairs) -> Finding:
+def effect_of_scores(claim: EffectClaim, pairs: PairedScores) -> MeasuredEffect:
     """A difference, its absence, or that a column is not better: by the mean over data sets.
 
     Every data set at every scale has equal weight. A percentage is of the mean score on the same
@@ -87,12 +87,12 @@ def effect_of_scores(claim: EffectClaim, pairs: Pairs) -> Finding:
     """
     strata = pairs.strata
     if not strata:
-        return Finding("undecided", claim.unit, notes=pairs.notes)
+        return MeasuredEffect("undecided", claim.unit, notes=pairs.notes)
     factors = [100 / _base(claim, stratum) if claim.unit == "%" else 1.0 for stratum in strata]
     scaled = [s.differences * factor for s, factor in zip(strata, factors, strict=True)]
     total = paired_bootstrap(scaled)
     parts = [
-        Part(s.scale, s.dataset, part.value, part.interval, len(differences))
+        DatasetEffect(s.scale, s.dataset, part.value, part.interval, len(differences))
         for s, differences in zip(strata, scaled, strict=True)
         if (part := paired_bootstrap([differences]))
     ]
@@ -108,7 +108,7 @@ def effect_of_scores(claim: EffectClaim, pairs: Pairs) -> Finding:
     notes = [*pairs.notes, *_on_seeds(by_seed)]
     if total.interval is None:
         notes.append("too few images for an interval")
-    return Finding(
+    return MeasuredEffect(
         outcome=_joined(outcomes),
         unit=claim.unit,
         effect=total.value,
@@ -123,10 +123,10 @@ def effect_of_scores(claim: EffectClaim, pairs: Pairs) -> Finding:
     )
 
 
-def share_of_images(claim: Share, pairs: Pairs) -> Finding:
+def share_of_images(claim: Share, pairs: PairedScores) -> MeasuredEffect:
     """The share of images, all data sets together, on which a column is above the other."""
     if not pairs.strata:
-        return Finding("undecided", "share", notes=pairs.notes)
+        return MeasuredEffect("undecided", "share", notes=pairs.notes)
     of = sum(len(stratum.differences) for stratum in pairs.strata)
     wins = _wins(pairs.strata)
     low, high = share_interval(wins, of)
@@ -135,7 +135,7 @@ def share_of_images(claim: Share, pairs: Pairs) -> Finding:
         outcome = "holds"
     elif high < claim.threshold:
         outcome = "does not hold"
-    return Finding(
+    return MeasuredEffect(
         outcome=outcome,
         unit="share",
         effect=wins / of,
@@ -148,7 +148,9 @@ def share_of_images(claim: Share, pairs: Pairs) -> Finding:
     )
 
 
-def effect_on_curves(claim: CurveClaim, column: Side, over: Side) -> Finding:
+def effect_on_curves(
+    claim: CurveClaim, column: ComparedColumn, over: ComparedColumn
+) -> MeasuredEffect:
     """How many times as fast, or as steady, a column trains as another.
 
     With several seeds the interval is Student's, over the logarithms of their ratios. One seed
@@ -171,7 +173,7 @@ def effect_on_curves(claim: CurveClaim, column: Side, over: Side) -> Finding:
             ratios.setdefault(seed, []).extend(found)
             scales.append(scale)
     if not ratios:
-        return Finding("undecided", "x", notes=notes)
+        return MeasuredEffect("undecided", "x", notes=notes)
     by_seed = [statistics.fmean(map(math.log, values)) for values in ratios.values()]
     logarithm = statistics.fmean(by_seed)
     over_seeds = mean_interval(by_seed)
@@ -182,7 +184,7 @@ def effect_on_curves(claim: CurveClaim, column: Side, over: Side) -> Finding:
         allowance = ONE_SEED if isinstance(claim, Convergence) else 1.0
         interval = min(values) / allowance, max(values) * allowance
         notes.append("one seed: the noise between seeds is not known")
-    return Finding(
+    return MeasuredEffect(
         outcome=_faster(claim, interval),
         unit="x",
         effect=math.exp(logarithm),
@@ -231,7 +233,7 @@ def _faster(claim: CurveClaim, interval: Interval) -> Outcome:
     return "holds" if gains else "does not hold" if gains_not else "undecided"
 
 
-def _curves(claim: CurveClaim, side: Side, scale: int) -> dict[int, Curve]:
+def _curves(claim: CurveClaim, side: ComparedColumn, scale: int) -> dict[int, Curve]:
     found = {
         seed: read_curve(run, claim.protocol, side.weights)
         for seed, run in side.by_seed(scale).items()

@@ -10,15 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sr_experiments.report.evidence import records
-from sr_experiments.report.evidence.records import Run
 from sr_experiments.report.paper.definition import PaperNetwork, PaperTable
+from sr_experiments.runs import records
+from sr_experiments.runs.records import Run
 
 #: Budgets from the largest; others come last.
 BUDGETS = ("paper", "study", "quick", "smoke")
 #: What always keeps runs apart.
-SEPARATE = ("words.budget", "network.name", "network.size", "training.data")
-#: What keeps runs of one scale apart as soon as they differ in it, besides their words.
+SEPARATE = ("choices.budget", "network.name", "network.size", "training.data")
+#: What keeps runs of one scale apart as soon as they differ in it, besides their choices.
 RECIPE = tuple(
     f"training.{key}" for key in ("images", "updates", "batch_size", "patch_size", "precision")
 )
@@ -26,10 +26,10 @@ PARAMETERS = "network.parameters"
 #: Settings that a word or the scale stands for, or that a cell joins on purpose.
 SPOKEN_FOR = ("seed", "scale", "model.scale", "model.activation.", "model.convolution.")
 #: The runs of the reference that stands beside the columns.
-BICUBIC_RUNS = {"words.model": "bicubic", "words.method": "none"}
+BICUBIC_RUNS = {"choices.model": "bicubic", "choices.method": "none"}
 #: Words that say nothing of their own: which data sets are scored, and the name of a network whose
 #: class and sizes are compared themselves (`edsr` and `edsr_baseline` are one at small budgets).
-HARMLESS = frozenset({"words.benchmarks", "words.model"})
+HARMLESS = frozenset({"choices.benchmarks", "choices.model"})
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _same(value: Any, wanted: Any) -> bool:
     return bool(value == wanted)
 
 
-def fits(ours: records.Network | None, wanted: PaperNetwork) -> bool:
+def fits(ours: records.NetworkRecord | None, wanted: PaperNetwork) -> bool:
     """Whether a run's network has the name and size of the paper's."""
     found = (ours.name.lower(), ours.size) if ours is not None else None
     return found == (wanted.name.lower(), wanted.size)
@@ -87,7 +87,7 @@ def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Grou
     are runs of other questions that happen to fit a column, such as a teacher.
     """
     pairs = [(column, run) for column, runs in matched.items() for run in _preferred(source, runs)]
-    words = {f"words.{word}" for _, run in pairs for word in run.words}
+    choices = {f"choices.{group}" for _, run in pairs for group in run.choices}
     settings = {
         f"settings.{key}"
         for _, run in pairs
@@ -96,7 +96,7 @@ def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Grou
     }
     own = _own(source)
     separate = [key for key in SEPARATE if not key.startswith(own)]
-    candidates = (words | settings | {*RECIPE, *SEPARATE}) - HARMLESS - set(separate)
+    candidates = (choices | settings | {*RECIPE, *SEPARATE}) - HARMLESS - set(separate)
 
     def differs(key: str, apart: Sequence[str]) -> bool:
         return _differs(pairs, key, apart, across=not key.startswith(own))
@@ -148,7 +148,11 @@ def _own(source: PaperTable) -> tuple[str, ...]:
         for key in column.where
         if len({repr(other.where.get(key)) for other in source.columns}) > 1
     }
-    groups = {f"settings.{key.removeprefix('words.')}." for key in selected if key[:6] == "words."}
+    groups = {
+        f"settings.{key.removeprefix('choices.')}."
+        for key in selected
+        if key.startswith("choices.")
+    }
     return (PARAMETERS, *sorted(selected | groups), *source.varies)
 
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sr_experiments.report.evidence.records import Run, ScoreKey
-from sr_experiments.report.evidence.statistics import Values
+from sr_experiments.report.evidence.intervals import Values
 from sr_experiments.report.paper.claims import ScoreClaim
 from sr_experiments.report.paper.definition import PaperTable
 from sr_experiments.report.paper.strict import Metric
+from sr_experiments.runs.records import Run, ScoreKey
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedColumn:
     """The runs of a column at the scales of a claim, and which of their weights are read."""
 
     name: str
@@ -46,7 +46,7 @@ class Stratum:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class PairedScores:
     """All strata of a claim; ``notes`` say what is missing."""
 
     strata: Sequence[Stratum]
@@ -59,7 +59,9 @@ class Pairs:
         return sorted(set.intersection(*common)) if common else []
 
 
-def pair_scores(table: PaperTable, claim: ScoreClaim, column: Side, over: Side) -> Pairs:
+def pair_scores(
+    table: PaperTable, claim: ScoreClaim, column: ComparedColumn, over: ComparedColumn
+) -> PairedScores:
     """Pair the scores of two columns.
 
     The claim's data sets are taken, or all of the table's, as far as both columns have been scored
@@ -93,7 +95,7 @@ def pair_scores(table: PaperTable, claim: ScoreClaim, column: Side, over: Side) 
             stratum = _stratum(table, claim.metric, scale, name, (column, over), sides, notes)
             if stratum is not None:
                 strata.append(stratum)
-    return Pairs(strata, list(dict.fromkeys(notes)))
+    return PairedScores(strata, list(dict.fromkeys(notes)))
 
 
 def _stratum(
@@ -101,7 +103,7 @@ def _stratum(
     metric: Metric,
     scale: int,
     dataset: str,
-    sides: tuple[Side, Side],
+    sides: tuple[ComparedColumn, ComparedColumn],
     runs: tuple[Mapping[int, Run], Mapping[int, Run]],
     notes: list[str],
 ) -> Stratum | None:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.report.evidence.cells import Cell, Cells, Source, fill, mean_cells
+from sr_experiments.report.evidence.cells import Cell, Cells, ColumnRuns, fill, mean_cells
 from sr_experiments.report.evidence.groups import BICUBIC_RUNS, Group, budget_rank, holds, split
-from sr_experiments.report.evidence.records import Run
 from sr_experiments.report.paper.claims import BICUBIC
 from sr_experiments.report.paper.definition import Paper, PaperTable
 from sr_experiments.report.paper.strict import METRICS, Metric
+from sr_experiments.runs.records import Run
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,13 @@ def build_tables(paper: Paper, runs: Sequence[Run], budget: str | None = None) -
         members = [run for by_column in matched for found in by_column.values() for run in found]
         there = sorted({run.budget for run in members}, key=budget_rank)
         if budget not in there:
-            told = f"there are runs of {', '.join(there)}" if there else "there are no runs"
-            raise UserError(f"no run of {paper.name} has budget={budget}; {told}")
+            raise UserError(
+                "budget-without-runs",
+                "no run of {paper} has budget={budget}; there are runs of: {budgets}",
+                paper=paper.name,
+                budget=budget,
+                budgets=", ".join(there) or "none",
+            )
         matched = [
             {column: [r for r in found if r.budget == budget] for column, found in m.items()}
             for m in matched
@@ -84,7 +89,7 @@ def _table(paper: Paper, source: PaperTable, group: Group, bicubic: Sequence[Run
     rows: list[Row] = []
     for scale in sorted({*source.published, *(run.scale for run in group.members)}):
         columns = {
-            column.id: Source(
+            column.id: ColumnRuns(
                 column.weights, [r for r in group.runs.get(column.id, ()) if r.scale == scale]
             )
             for column in source.columns
@@ -97,7 +102,7 @@ def _table(paper: Paper, source: PaperTable, group: Group, bicubic: Sequence[Run
 def _rows(
     source: PaperTable,
     scale: int,
-    columns: Mapping[str, Source],
+    columns: Mapping[str, ColumnRuns],
     reference: Sequence[Run],
     notes: list[str],
 ) -> list[Row]:
@@ -123,7 +128,7 @@ def _row(
     source: PaperTable,
     scale: int,
     name: str,
-    columns: Mapping[str, Source],
+    columns: Mapping[str, ColumnRuns],
     reference: Sequence[Run],
     notes: list[str],
 ) -> Row:
@@ -132,7 +137,7 @@ def _row(
     # Bicubic has no seed and no training: of several runs any will do that scored these images.
     simple: Cells = {}
     for run in sorted(reference, key=lambda run: run.ended):
-        cells, seen = fill(name, rules, {BICUBIC: Source("raw", [run])}, [], images)
+        cells, seen = fill(name, rules, {BICUBIC: ColumnRuns("raw", [run])}, [], images)
         if cells:
             simple = {metric: Cell({0: cell.mean}) for metric, cell in cells[BICUBIC].items()}
             images = seen

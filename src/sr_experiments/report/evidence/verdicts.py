@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sr_experiments.report.evidence.effects import (
-    Finding,
+    DatasetEffect,
+    MeasuredEffect,
     Outcome,
-    Part,
     effect_of_scores,
     effect_on_curves,
     share_of_images,
@@ -25,8 +25,7 @@ from sr_experiments.report.evidence.groups import (
     holds,
     split,
 )
-from sr_experiments.report.evidence.pairs import Side, pair_scores
-from sr_experiments.report.evidence.records import Run
+from sr_experiments.report.evidence.pairs import ComparedColumn, pair_scores
 from sr_experiments.report.paper.claims import (
     BICUBIC,
     Claim,
@@ -36,12 +35,13 @@ from sr_experiments.report.paper.claims import (
     Stability,
 )
 from sr_experiments.report.paper.definition import Paper, PaperTable
+from sr_experiments.runs.records import Run
 
-__all__ = ["Outcome", "Part", "Verdict", "judge"]
+__all__ = ["DatasetEffect", "Outcome", "Verdict", "judge"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict(Finding):
+class Verdict(MeasuredEffect):
     """What runs of one budget, network and recipe say of a claim.
 
     Attributes:
@@ -95,18 +95,22 @@ def _names(claim: Claim) -> tuple[str, str]:
     return claim.column, claim.over
 
 
-def _side(table: PaperTable, group: Group, name: str, bicubic: Sequence[Run], claim: Claim) -> Side:
+def _side(
+    table: PaperTable, group: Group, name: str, bicubic: Sequence[Run], claim: Claim
+) -> ComparedColumn:
     if name == BICUBIC:
         members = [run for run in bicubic if run.scale in claim.scales]
-        return Side(name, "bicubic", "raw", members, seedless=True)
+        return ComparedColumn(name, "bicubic", "raw", members, seedless=True)
     column = table.column(name)
     members = [run for run in group.runs.get(name, ()) if run.scale in claim.scales]
-    return Side(name, column.label, column.weights, members)
+    return ComparedColumn(name, column.label, column.weights, members)
 
 
-def _verdict(paper: Paper, claim: Claim, group: Group, column: Side, over: Side) -> Verdict:
+def _verdict(
+    paper: Paper, claim: Claim, group: Group, column: ComparedColumn, over: ComparedColumn
+) -> Verdict:
     table = paper.table(claim.table)
-    finding: Finding
+    finding: MeasuredEffect
     if isinstance(claim, Convergence | Stability):
         finding = effect_on_curves(claim, column, over)
     elif isinstance(claim, Share):

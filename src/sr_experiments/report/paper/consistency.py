@@ -11,7 +11,7 @@ Location = tuple[str | int, ...]
 Problems = Iterator[tuple[Location, Message]]
 
 #: What a selector may begin with.
-SELECTABLE = ("experiment", "words", "settings", "network", "training", "scale")
+SELECTABLE = ("experiment", "choices", "settings", "network", "training", "scale")
 
 
 def inconsistencies(paper: Paper) -> Problems:

@@ -89,7 +89,7 @@ class Column(StrictModel):
 
     Attributes:
         weights: which weights' scores are read.
-        where: selectors. A key is a path into a run's result (``words.activation``,
+        where: selectors. A key is a path into a run's result (``choices.activation``,
             ``network.size``, ``settings.scheduler.factor``; below ``settings.`` stand dotted
             keys of the config). A list means any of its values, null that a run lacks the key.
         network: one of the paper's; by default the table's.

@@ -127,8 +127,12 @@ def _problem(root: yaml.Node, detail: Any) -> tuple[int, str, object]:
     reason = detail["msg"][:1].lower() + detail["msg"][1:]
     if isinstance(detail["input"], dict | list):
         return line, key, reason
-    fields = {"reason": reason, "value": repr(detail["input"])}
-    return line, key, Message("paper-invalid-value", "{reason}, found {value}", fields)
+    problem = Message(
+        "paper-invalid-value",
+        "{reason}, found {value}",
+        {"reason": reason, "value": repr(detail["input"])},
+    )
+    return line, key, problem
 
 
 def _place(root: yaml.Node, location: Location) -> tuple[int, str]:

@@ -18,8 +18,8 @@ from PIL import Image
 from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.io import read_image
 from sr_experiments.report.evidence.groups import BICUBIC_RUNS, holds
-from sr_experiments.report.evidence.records import Run, ScoreKey
 from sr_experiments.report.evidence.table import Table
+from sr_experiments.runs.records import Run, ScoreKey
 
 IMAGES = "images"
 #: Side of a crop in pixels of the output.

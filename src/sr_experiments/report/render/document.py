@@ -6,10 +6,10 @@ from pathlib import Path
 
 from sr_experiments.report.evidence.collect import Collection
 from sr_experiments.report.evidence.groups import BICUBIC_RUNS, holds
-from sr_experiments.report.evidence.records import Run
 from sr_experiments.report.evidence.table import Table, build_tables
 from sr_experiments.report.evidence.verdicts import Verdict, judge
 from sr_experiments.report.paper.definition import Paper
+from sr_experiments.runs.records import Run
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
+from sr_experiments.metrics.protocols import PROTOCOLS
 from sr_experiments.report.evidence.curves import Band, Curve, band, read_curve
-from sr_experiments.report.evidence.records import Run
 from sr_experiments.report.evidence.table import Row, Table
 from sr_experiments.report.paper.definition import Column, Paper, PaperFigure
 from sr_experiments.report.render import plots
-from sr_experiments.report.render.protocol_lines import PSNR_RULES
 from sr_experiments.report.render.provenance import our_runs, same_network
+from sr_experiments.runs.records import Run
 
 #: A curve of fewer points is shown as a whole only.
 MIN_POINTS = 6
@@ -94,7 +94,7 @@ def _curve(name: str, figure: PaperFigure, table: Table, scale: int) -> DrawnFig
     title = f"{figure.title}, x{scale}"
     by_epoch = figure.x == "epoch"
     panels = [Panel(plots.curves_panel(f"{name}-a", title, bands, by_epoch))]
-    parts = [f"PSNR by {protocol} on our validation images ({PSNR_RULES[protocol]})"]
+    parts = [f"PSNR by {protocol} on our validation images ({PROTOCOLS[protocol].psnr_rule})"]
     if min(len(joined.updates) for joined in bands.values()) >= MIN_POINTS:
         half = f"{title}, second half of the training"
         svg = plots.curves_panel(f"{name}-b", half, bands, by_epoch, since=0.5)

@@ -5,13 +5,13 @@ A table never shows a number without its protocol, budget, network size and numb
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from sr_experiments.metrics.protocols import PROTOCOLS
 from sr_experiments.report.evidence.groups import fits
-from sr_experiments.report.evidence.records import Run
 from sr_experiments.report.evidence.table import Table
 from sr_experiments.report.paper.definition import Reference
 from sr_experiments.report.paper.strict import Metric
-from sr_experiments.report.render.protocol_lines import PSNR_RULES, SSIM_RULES
 from sr_experiments.report.render.table_text import LABELS
+from sr_experiments.runs.records import Run
 
 
 def title(table: Table) -> str:
@@ -35,9 +35,9 @@ def heading(table: Table) -> list[tuple[str, str]]:
     ]
     if members:
         lines.append(("Budget", str(table.budget)))
-    lines.append(("PSNR", _protocols(table, "psnr", PSNR_RULES)))
+    lines.append(("PSNR", _protocols(table, "psnr")))
     if "ssim" in source.metrics:
-        lines.append(("SSIM", _protocols(table, "ssim", SSIM_RULES)))
+        lines.append(("SSIM", _protocols(table, "ssim")))
     lines.append(("Network, paper", _paper_network(table)))
     if source.note is not None:
         lines.append(("Note", source.note))
@@ -118,11 +118,16 @@ def our_networks(runs: Iterable[Run]) -> str:
     return " and ".join(dict.fromkeys(names)) or "network unknown"
 
 
-def _protocols(table: Table, metric: Metric, rules: Mapping[str, str]) -> str:
+def _protocols(table: Table, metric: Metric) -> str:
     names = _datasets_by_protocol(table, metric)
-    if len(names) == 1:
-        return "; ".join(f"{name}: {rules[name]}" for name in names)
-    return "; ".join(f"{', '.join(sets)} by {name}: {rules[name]}" for name, sets in names.items())
+    lines = []
+    for name, sets in names.items():
+        protocol = PROTOCOLS[name]
+        rule = protocol.psnr_rule if metric == "psnr" else protocol.ssim_rule
+        lines.append(
+            f"{name}: {rule}" if len(names) == 1 else f"{', '.join(sets)} by {name}: {rule}"
+        )
+    return "; ".join(lines)
 
 
 def _protocol_names(table: Table, metric: Metric) -> str:

@@ -30,8 +30,10 @@ class AdjustableClipping(Callback):
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
         if scaled and getattr(optimizer, "_step_supports_amp_scaling", False):
             raise UserError(
-                "clipping=adjustable: a fused optimiser unscales its gradients by itself, too late "
-                "to be clipped; take optimizer.fused away or another trainer.precision"
+                "adjustable-clipping-fused",
+                "clipping=adjustable: a fused optimiser unscales the gradients itself,"
+                " too late to be clipped; set optimizer.fused=null or another "
+                "trainer.precision",
             )
         for group in optimizer.param_groups:
             rate = float(group["lr"])

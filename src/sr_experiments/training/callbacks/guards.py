@@ -16,7 +16,7 @@ from torch import Tensor
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
 from sr_experiments.data.datamodule import Batch, SuperResolutionData
-from sr_experiments.metrics.protocols import PROTOCOLS
+from sr_experiments.metrics.protocols import PROTOCOLS, history_column
 from sr_experiments.training.module import Scored
 
 
@@ -41,7 +41,7 @@ class History(Callback):
     @property
     def columns(self) -> list[str]:
         """The header."""
-        scores = [_score_column(p, w) for w in self.weights for p in PROTOCOLS]
+        scores = [history_column(p, w) for w in self.weights for p in PROTOCOLS]
         return ["epoch", "update", "lr", "train_loss", *scores]
 
     def on_train_batch_start(
@@ -72,7 +72,7 @@ class History(Callback):
         if validated and isinstance(pl_module, Scored):
             for entry in pl_module.means.values():
                 row |= {
-                    _score_column(protocol, weights): score.psnr
+                    history_column(protocol, weights): score.psnr
                     for weights, scores in entry.items()
                     for protocol, score in scores.items()
                 }
@@ -146,7 +146,7 @@ class FiniteLoss(Callback):
         """Raise if one of the remembered losses is not finite.
 
         Raises:
-            UserError: naming the update, the rate and the pictures of the batch.
+            UserError: naming the update, the rate and the images of the batch.
         """
         if not self.losses:
             return
@@ -163,12 +163,16 @@ class FiniteLoss(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, SuperResolutionData) and data.stream is not None:
             pairs, crops = data.stream.crops(t)
-            pictures = sorted({pairs.hr.names[i] for i in crops.image.tolist()})
-            names = f"; its batch was cut from {', '.join(pictures[:8])}"
+            images = sorted({pairs.hr.names[i] for i in crops.image.tolist()})
+            names = f"; its batch was cut from {', '.join(images[:8])}"
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         raise UserError(
-            f"the loss is not a finite number from update {update} on (rate {rate:g}){names}; "
-            "lower training.lr or set clipping=norm"
+            "loss-not-finite",
+            "the loss is not a finite number from update {update} on (rate "
+            "{rate:g}){names}; lower training.lr or set clipping=norm",
+            update=update,
+            rate=rate,
+            names=names,
         )
 
 
@@ -231,13 +235,12 @@ class WorldSize(Callback):
         """Compare."""
         if trainer.world_size != self.wanted:
             raise UserError(
-                f"{self.wanted} processes were asked for and {trainer.world_size} run; under SLURM "
-                "start as many tasks a node as trainer.devices says (--ntasks-per-node)"
+                "world-size-differs",
+                "{wanted} processes were requested, but {world_size} run; under SLURM "
+                "set --ntasks-per-node to trainer.devices",
+                wanted=self.wanted,
+                world_size=trainer.world_size,
             )
-
-
-def _score_column(protocol: str, weights: str) -> str:
-    return f"val_psnr_{protocol}" + ("" if weights == "raw" else f"_{weights}")
 
 
 def _over_processes(value: Tensor, what: Literal["AVG", "MAX"]) -> Tensor:

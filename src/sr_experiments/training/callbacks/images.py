@@ -14,11 +14,11 @@ from sr_experiments.imaging.resize import imresize
 
 
 class SaveImages(Callback):
-    """Keeps upscaled pictures as PNG: ``folder/data set/picture.png``.
+    """Keeps upscaled images as PNG: ``folder/data set/image.png``.
 
     Args:
-        folder: of the run's pictures.
-        truth: keep the ground truth too, as ``picture_hr.png``.
+        folder: of the run's images.
+        truth: keep the ground truth too, as ``image_hr.png``.
     """
 
     def __init__(self, folder: Path, truth: bool = False) -> None:
@@ -33,20 +33,20 @@ class SaveImages(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Write one picture for each kind of weights."""
+        """Write one image for each kind of weights."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         pairs = data.benchmarks[dataloader_idx]
         name = pairs.hr.names[batch[2]]
-        pictures = {"" if kind == "raw" else f"_{kind}": sr for kind, sr in outputs.items()}
+        images = {"" if kind == "raw" else f"_{kind}": sr for kind, sr in outputs.items()}
         if self.truth and outputs:
-            pictures["_hr"] = batch[1]
-        for suffix, picture in pictures.items():
+            images["_hr"] = batch[1]
+        for suffix, image in images.items():
             path = self.folder / pairs.name / f"{name}{suffix}.png"
-            write_png(path, picture.permute(1, 2, 0).cpu().numpy())
+            write_png(path, image.permute(1, 2, 0).cpu().numpy())
 
 
 class Samples(Callback):
-    """Crops of validation pictures, LR, SR and HR side by side, as files and in dashboards.
+    """Crops of validation images, LR, SR and HR side by side, as files and in dashboards.
 
     Args:
         folder: where ``epoch_0010.png`` goes.
@@ -67,7 +67,7 @@ class Samples(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Cut the middle of the first four pictures."""
+        """Cut the middle of the first four images."""
         if not outputs or len(self.strips) >= 4 or not self._due(trainer):
             return
         lr, hr = batch[0].cpu(), batch[1].cpu()

@@ -26,7 +26,7 @@ class Distilled(Supervised):
         student_taps, teacher_taps: names of the layers whose features are compared, pairwise;
             ``None`` takes those after a third, two thirds and all of each network's blocks, or of
             fewer equal parts where one of them has less than three blocks.
-        cached: the teacher's pictures are made once, from whole training pictures, rounded to
+        cached: the teacher's outputs are computed once, from whole training images, rounded to
             uint8, and cut and turned like the ground truth: a step then costs what plain training
             costs. It is another teacher than the one that sees the patches: it sees beyond their
             borders, its answer to a turned patch is the turned answer, and it is rounded.
@@ -72,8 +72,9 @@ class Distilled(Supervised):
         if distillation.needs_features:
             if cached:
                 raise UserError(
-                    "method.cached=true: this loss compares features, which are not kept; "
-                    "say method.cached=false"
+                    "cached-needs-outputs",
+                    "method.cached=true: this loss compares features, which are not cached; set"
+                    " method.cached=false",
                 )
             count = max(1, min(3, len(network.stages), len(teacher.stages)))
             names = (student_taps or thirds(network, count), teacher_taps or thirds(teacher, count))
@@ -113,7 +114,7 @@ class Distilled(Supervised):
 
 @torch.no_grad()
 def _features(network: Network, names: Sequence[str]) -> tuple[Tensor, ...]:
-    """Features of a small picture, for their shapes."""
+    """Features of a small image, for their shapes."""
     taps, training = FeatureHooks(network, names), network.training
     network.eval()
     Distilled.predict(network, torch.zeros(1, 3, 24, 24, dtype=torch.uint8))
@@ -126,11 +127,18 @@ def _features(network: Network, names: Sequence[str]) -> tuple[Tensor, ...]:
 def _go_together(student: Network, teacher: Network) -> None:
     if teacher.scale != student.scale:
         raise UserError(
-            f"teacher: enlarges by {teacher.scale} and its student by {student.scale}; "
-            "they need the same scale"
+            "teacher-scale-differs",
+            "teacher: its scale is {teacher_scale} and the student's {scale}; they must be equal",
+            teacher_scale=teacher.scale,
+            scale=student.scale,
         )
     if teacher.colour != student.colour:
         raise UserError(
-            f"teacher: {type(teacher).__name__} sees colour {teacher.colour} and its student "
-            f"{type(student).__name__} {student.colour}; their outputs cannot be compared"
+            "teacher-colour-differs",
+            "teacher: {teacher} takes {teacher_colour} input and its student {student} "
+            "{colour}; their outputs cannot be compared",
+            teacher=type(teacher).__name__,
+            teacher_colour=teacher.colour,
+            student=type(student).__name__,
+            colour=student.colour,
         )

@@ -20,7 +20,7 @@ class FeatureHooks:
         network: whose layers are listened to.
         names: of the layers, as ``network.named_modules()`` tells them.
         only_training: pay no heed to a network in eval mode. For a student, whose whole validation
-            pictures would otherwise leave their features in memory until the next batch.
+            images would otherwise leave their features in memory until the next batch.
 
     Raises:
         UserError: the network has no layer of that name.
@@ -34,7 +34,13 @@ class FeatureHooks:
             if name not in layers:
                 near = difflib.get_close_matches(name, list(layers), n=3)
                 hint = f"; did you mean {' or '.join(near)}?" if near else ""
-                raise UserError(f"taps: {type(network).__name__} has no layer {name!r}{hint}")
+                raise UserError(
+                    "tap-unknown",
+                    "taps: {network} has no layer {name!r}{hint}",
+                    network=type(network).__name__,
+                    name=name,
+                    hint=hint,
+                )
         self.names = tuple(names)
         self._network, self._only_training = network, only_training
         self._features: dict[str, Tensor] = {}
@@ -70,7 +76,11 @@ class FeatureHooks:
             if module is not layer or (self._only_training and not self._network.training):
                 return
             if not isinstance(output, Tensor):
-                raise UserError(f"taps: layer {name!r} puts out no tensor; name another layer")
+                raise UserError(
+                    "tap-no-tensor",
+                    "taps: layer {name!r} does not return a tensor; name another layer",
+                    name=name,
+                )
             self._features[name] = output.clone()
 
         return keep
@@ -93,7 +103,11 @@ def thirds(network: Network, count: int = 3) -> tuple[str, ...]:
     if not 1 <= count <= len(stages):
         described = f"{type(network).__name__} {network.size}".rstrip()
         raise UserError(
-            f"taps={count}: {described} has {len(stages)} stages to tap; "
-            "choose at least 1 tap, at most one a stage, or a method that needs no features"
+            "taps-too-many",
+            "taps={count}: {described} has {stages} stages; choose at least 1 "
+            "tap, at most one for each stage, or a method without features",
+            count=count,
+            described=described,
+            stages=len(stages),
         )
     return tuple(stages[len(stages) * k // count - 1] for k in range(1, count + 1))

@@ -67,8 +67,10 @@ class Distillation(nn.Module, ABC):
         if not student.output.shape == teacher.output.shape == truth.shape:
             shapes = (tuple(t.shape) for t in (student.output, teacher.output, truth))
             raise UserError(
-                "distillation: outputs of student {}, teacher {} and ground truth {} differ in "
-                "shape; the teacher must have the student's scale and colour".format(*shapes)
+                "distillation-shapes-differ",
+                "distillation: outputs of student {student}, teacher {teacher} and ground truth "
+                "{truth} differ in shape; the teacher must have the student's scale and colour",
+                **dict(zip(("student", "teacher", "truth"), shapes, strict=True)),
             )
         if self.needs_features:
             _check_features(student.features, teacher.features)
@@ -100,14 +102,14 @@ class Contrastive(Distillation):
     negatives are the teacher's outputs, the student's or both it does not say: N - 1, N - 1 or
     2 (N - 1) of them for each image. The student learns from its negatives too.
 
-    Nothing bounds the ``cosine`` loss below: a picture that has less and less in common with all
+    Nothing bounds the ``cosine`` loss below: an output that has less and less in common with all
     others is better and better. Summed as printed, with the weight of 10, it draws a student away
-    from its pictures, at a small rate too; the mean over the batch still costs it PSNR.
+    from its targets even at a small rate; the mean over the batch still costs it PSNR.
 
     A factor on all outputs leaves L_CL as it is. It is finite because a sum over negatives, and
     the positive cosine whose logarithm is taken, count as 1e-6 where they are below, and give no
     gradient there. That happens only where an image equals all its negatives, or where cosines
-    are not positive, as those of pictures are.
+    are not positive, as those of images are.
 
     Several processes each compare the images of their own share only; an image has the fewer
     negatives, and the loss another value than in one process.
@@ -151,8 +153,9 @@ class Contrastive(Distillation):
         count = len(student)
         if count < 2:
             raise UserError(
-                "method: contrastive distillation of a batch of 1 image has no negatives; "
-                "each process needs at least 2 (training.batch_size)"
+                "contrastive-batch-of-one",
+                "method: contrastive distillation of a batch of 1 image has no negatives;"
+                " each process needs at least 2 (training.batch_size)",
             )
         student, teacher = student.flatten(1), teacher.flatten(1)
         across = self._pairs(student, teacher)
@@ -341,15 +344,22 @@ def _between(student: Seen, teacher: Seen, truth: Tensor, weight: float) -> Tens
 def _check_features(ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...]) -> None:
     if not 0 < len(ours) == len(theirs):
         raise UserError(
-            f"distillation: {len(ours)} feature maps of the student and {len(theirs)} of the "
-            "teacher; both networks need the same taps, at least 1"
+            "taps-differ",
+            "distillation: {ours} feature maps of the student and {theirs} of the "
+            "teacher; both networks need the same taps, at least 1",
+            ours=len(ours),
+            theirs=len(theirs),
         )
     for k, (one, other) in enumerate(zip(ours, theirs, strict=True), start=1):
         if one.shape[-2:] != other.shape[-2:]:
             sizes = (f"{t.shape[-2]}x{t.shape[-1]}" for t in (one, other))
             raise UserError(
-                "distillation: tap {}'s features are {} in the student and {} in the teacher; "
-                "choose networks that work at one size, or a method on outputs".format(k, *sizes)
+                "tap-sizes-differ",
+                "distillation: the features of tap {tap} are {student} in the student and "
+                "{teacher} in the teacher; choose networks that work at one size, or a method on "
+                "outputs",
+                tap=k,
+                **dict(zip(("student", "teacher"), sizes, strict=True)),
             )
 
 

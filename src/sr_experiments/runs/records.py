@@ -1,12 +1,22 @@
-"""What a run directory holds, typed: the side of the runs that a report reads."""
+"""The files of a run directory, defined once for the runs that write them and all that read them.
 
+Nothing here imports torch.
+"""
+
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+STATUS, RESULT, SCORES, HISTORY = "status.json", "result.json", "scores.csv", "history.csv"
+#: Columns of ``scores.csv``: one line for each (image, data set, weights, protocol).
+SCORE_COLUMNS = ("dataset", "image", "weights", "protocol", "psnr", "ssim")
+
+State = Literal["running", "finished", "failed", "interrupted"]
 
 
 class ImageScore(NamedTuple):
@@ -25,16 +35,19 @@ class ScoreKey(NamedTuple):
 
 
 class Record(BaseModel):
-    """What a run has written: keys that a report does not need may come and go."""
+    """A JSON file of a run, or a part of one. Keys of other versions of the suite are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
+    def to_json(self) -> str:
+        """The file's text."""
+        return json.dumps(self.model_dump(), indent=1, ensure_ascii=False) + "\n"
 
-class Network(Record):
+
+class NetworkRecord(Record):
     """The network of a run; ``size`` as in 4x16 (residual blocks x features).
 
-    ``multiply_adds`` are those for a picture of 1280x720 when enlarged; None if they were not
-    written.
+    ``multiply_adds`` are those for an output of 1280x720; None in runs that did not record them.
     """
 
     name: str
@@ -43,8 +56,12 @@ class Network(Record):
     multiply_adds: int | None = None
 
 
-class Training(Record):
-    """What a run was trained on, and for how long."""
+class TrainingRecord(Record):
+    """What a run was trained on, and for how long.
+
+    ``seconds`` were spent on the last ``updates_timed`` updates: those after the last resume.
+    ``start`` and ``teacher`` are the directories of parents.
+    """
 
     data: str
     images: int
@@ -52,6 +69,10 @@ class Training(Record):
     batch_size: int
     patch_size: int
     precision: str
+    seconds: float | None = None
+    updates_timed: int | None = None
+    start: str | None = None
+    teacher: str | None = None
 
 
 class Mean(Record):
@@ -67,14 +88,17 @@ class Result(Record):
 
     identity: Annotated[str, Field(min_length=8)]
     experiment: str
-    #: Group -> choice; runs written before have it as ``words``.
-    words: dict[str, Any] = Field(validation_alias=AliasChoices("choices", "words"))
+    #: Group -> choice; ``words`` in runs of format 1.
+    choices: dict[str, Any] = Field(validation_alias=AliasChoices("choices", "words"))
     settings: dict[str, Any] = {}
     scale: Annotated[int, Field(gt=0)]
     seed: int
-    network: Network | None
-    training: Training | None
+    network: NetworkRecord | None
+    training: TrainingRecord | None
+    #: Data set -> weights -> protocol -> mean.
     means: dict[str, dict[str, dict[str, Mean]]]
+    device: str = "unknown"
+    versions: dict[str, str] = {}
 
 
 class Status(Record):
@@ -82,8 +106,11 @@ class Status(Record):
 
     state: str
     identity: str
+    experiment: str = ""
     error: str | None = None
+    started: str | None = None
     ended: str | None = None
+    process: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,19 +120,20 @@ class Run:
     directory: Path
     identity: str
     experiment: str
-    words: Mapping[str, Any]
-    #: Dotted keys of the config that can change the result, beyond words.
+    choices: Mapping[str, Any]
+    #: Dotted keys of the config that can change the result, beyond choices.
     settings: Mapping[str, Any]
     scale: int
     seed: int
-    network: Network | None
-    training: Training | None
+    network: NetworkRecord | None
+    training: TrainingRecord | None
     #: For each (data set, weights, protocol), the scores of its images by name.
     scores: Mapping[ScoreKey, Mapping[str, ImageScore]]
     ended: datetime
+    device: str = "unknown"
 
     def value(self, path: str) -> Any:
-        """A value by its dotted path, as in ``words.activation``; None where there is none."""
+        """A value by its dotted path, as in ``choices.activation``; None where there is none."""
         head, _, key = path.partition(".")
         owner = getattr(self, head, None)
         if not key:
@@ -115,4 +143,4 @@ class Run:
     @property
     def budget(self) -> str:
         """How much of the recipe was carried out."""
-        return str(self.words.get("budget", "unknown"))
+        return str(self.choices.get("budget", "unknown"))

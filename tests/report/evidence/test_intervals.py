@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sr_experiments.report.evidence.statistics import (
+from sr_experiments.report.evidence.intervals import (
     mean_interval,
     paired_bootstrap,
     share_interval,
