@@ -11,16 +11,18 @@ from torch import Tensor
 from sr_experiments.data.datamodule import Batch
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.training.callbacks.averaging import EMA, SWA
+from sr_experiments.training.distillation.contrastive import Contrastive
+from sr_experiments.training.distillation.distillation_loss import Distillation
 from sr_experiments.training.distillation.distilled import Distilled
-from sr_experiments.training.distillation.teacher_losses import Contrastive, Distillation, OutputL1
+from sr_experiments.training.distillation.output_l1 import OutputL1
 from sr_experiments.training.module import Supervised
 
 
 def batch(patch: int) -> Batch:
     """Sixteen random patches, with a teacher's pictures of them."""
     sides = (patch, 2 * patch, 2 * patch)
-    lr, hr, guide = (torch.randint(0, 256, (16, 3, s, s), dtype=torch.uint8) for s in sides)
-    return Batch(lr, hr, 0, guide)
+    lr, hr, teacher_sr = (torch.randint(0, 256, (16, 3, s, s), dtype=torch.uint8) for s in sides)
+    return Batch(lr, hr, 0, teacher_sr)
 
 
 def update(module: Supervised, given: Batch) -> Callable[[], None]:

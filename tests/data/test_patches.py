@@ -208,13 +208,13 @@ def test_training_pictures_move_to_the_device_where_they_fit(
         pictures, None, [], scale=2, cache=tmp_path, patch_size=16, may_move=may_move
     )
     data.setup()
-    data.guides = data.train_pairs.hr
+    data.teacher_sr = data.train_pairs.hr
     monkeypatch.setattr(datamodule, "free_memory", lambda device: free)
     strategy = SimpleNamespace(root_device=torch.device("meta"))
     data.trainer = SimpleNamespace(global_step=999, global_rank=0, world_size=1, strategy=strategy)
     (batch,) = data.train_dataloader()
-    assert {batch.lr.device.type, batch.hr.device.type, batch.guide.device.type} == {where}
-    assert batch.hr.shape == batch.guide.shape == (16, 3, 32, 32)
+    assert {batch.lr.device.type, batch.hr.device.type, batch.teacher_sr.device.type} == {where}
+    assert batch.hr.shape == batch.teacher_sr.shape == (16, 3, 32, 32)
     assert data.train_pairs.hr.pixels.device.type == "cpu"  # what is scored stays
 
 

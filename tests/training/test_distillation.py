@@ -19,8 +19,11 @@ from sr_experiments.models.srcnn import SRCNN
 from sr_experiments.models.vdsr import VDSR
 from sr_experiments.runs.run import run
 from sr_experiments.training.checkpoints import load_weights
+from sr_experiments.training.distillation.contrastive import Contrastive
+from sr_experiments.training.distillation.distillation_loss import NetworkOutput
 from sr_experiments.training.distillation.distilled import Distilled
-from sr_experiments.training.distillation.teacher_losses import FAKD, Contrastive, OutputL1, Seen
+from sr_experiments.training.distillation.fakd import FAKD
+from sr_experiments.training.distillation.output_l1 import OutputL1
 
 METHODS = sorted(
     p.stem for p in (conf_dir() / "method").glob("*.yaml") if "teacher:" in p.read_text()
@@ -82,7 +85,7 @@ def test_a_step_is_the_loss_of_both_networks_answers():
             if index in indices:
                 features.append(x)
         features.append(x)
-        return Seen(network.add_mean(network.tail(shallow + x)), tuple(features))
+        return NetworkOutput(network.add_mean(network.tail(shallow + x)), tuple(features))
 
     expected = loss(look(student, (0, 1)), look(teacher, (1, 3)), hr.float())
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
@@ -94,24 +97,24 @@ def test_a_cached_teachers_pictures_are_cut_and_turned_like_the_ground_truth(cac
         batch_size=16, patch_size=12,
     )  # fmt: skip
     data.setup()
-    assert data.stream.batch(3).guide is None
-    data.guides = data.train_pairs.hr
+    assert data.stream.batch(3).teacher_sr is None
+    data.teacher_sr = data.train_pairs.hr
     for t in range(3):
         cut = data.stream.batch(t)
-        assert torch.equal(cut.guide, cut.hr)
+        assert torch.equal(cut.teacher_sr, cut.hr)
 
 
 def test_a_cached_teacher_is_not_asked_and_its_pictures_are_learned_from():
     student, teacher = networks()
     lr, hr, number, _ = batch()
-    guide = upscale(teacher, lr)
+    teacher_sr = upscale(teacher, lr)
     calls = []
     teacher.register_forward_hook(lambda *_: calls.append(1))
     module = Distilled(student, teacher, OutputL1(weight=1.0), cached=True)
-    found = module.training_step(Batch(lr, hr, number, guide), 0)
+    found = module.training_step(Batch(lr, hr, number, teacher_sr), 0)
     assert calls == []
     answer = student(student.encode(lr)) * 255
-    torch.testing.assert_close(found, (answer - guide.float()).abs().mean())
+    torch.testing.assert_close(found, (answer - teacher_sr.float()).abs().mean())
 
 
 @pytest.fixture

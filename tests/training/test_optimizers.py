@@ -168,7 +168,7 @@ def test_dropout_draws_the_same_after_a_resume(trained, monkeypatch, tmp_path):
     _, other = trained(*words, "seed=1")
     assert not torch.equal(straight["body.1.weight"], other["body.1.weight"])
 
-    from sr_experiments.training.callbacks.guards import LastCheckpoint
+    from sr_experiments.training.callbacks.last_checkpoint import LastCheckpoint
 
     save = LastCheckpoint.on_train_batch_end
 

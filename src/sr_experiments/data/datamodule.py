@@ -26,13 +26,13 @@ class Batch(NamedTuple):
     Attributes:
         lr, hr: uint8 ``(B, 3, p, p)`` and ``(B, 3, s p, s p)``.
         number: of the batch, counted from 0 over the whole training.
-        guide: patches of a teacher's precomputed output, cut like ``hr``.
+        teacher_sr: patches of a teacher's precomputed output, cut like ``hr``.
     """
 
     lr: Tensor
     hr: Tensor
     number: int
-    guide: Tensor | None = None
+    teacher_sr: Tensor | None = None
 
 
 #: ``(lr, hr, index)``: one whole uint8 image ``(3, h, w)``, its ground truth, its index in the set.
@@ -62,16 +62,16 @@ class PatchStream(IterableDataset[Batch]):
 
         A batch is then cut on the GPU, and only the coordinates of its patches are copied.
         """
-        guides = self.module.guides
+        teacher_sr = self.module.teacher_sr
         stores = [store for one in self.pairs for store in (one.hr, one.lr)]
-        stores += [guides] if guides else []
+        stores += [teacher_sr] if teacher_sr else []
         if not self.module.may_move or device == stores[0].pixels.device:
             return
         taken = sum(store.pixels.numel() for store in stores)
         if taken > free_memory(device) * 3 // 4:  # free_memory is two thirds of what is free
             return
         self.pairs = tuple(one.to(device) for one in self.pairs)
-        self.module.guides = guides.to(device) if guides else None
+        self.module.teacher_sr = teacher_sr.to(device) if teacher_sr else None
 
     def crops(self, t: int, rank: int = 0, world: int = 1) -> tuple[Pairs, Crops]:
         """The crops of this process's share of batch ``t``; of several scales one at random."""
@@ -81,10 +81,10 @@ class PatchStream(IterableDataset[Batch]):
     def batch(self, t: int, rank: int = 0, world: int = 1) -> Batch:
         """This process's share of batch ``t``."""
         pairs, crops = self.crops(t, rank, world)
-        size, guides = self.module.patch_size, self.module.guides
+        size, store = self.module.patch_size, self.module.teacher_sr
         crops = crops.to(pairs.hr.pixels.device)
-        guide = gather(guides, crops, pairs.scale * size, pairs.scale) if guides else None
-        return Batch(*cut(pairs, crops, size), t, guide)
+        teacher_sr = gather(store, crops, pairs.scale * size, pairs.scale) if store else None
+        return Batch(*cut(pairs, crops, size), t, teacher_sr)
 
     def __iter__(self) -> Iterator[Batch]:
         trainer = self.module.trainer
@@ -149,7 +149,7 @@ class SuperResolutionData(LightningDataModule):
             all equally likely.
 
     Attributes:
-        guides: a teacher's output for ``train_pairs``, in its order, if it is to be cut too.
+        teacher_sr: a teacher's output for ``train_pairs``, in its order, if it is to be cut too.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class SuperResolutionData(LightningDataModule):
         super().__init__()
         self.also = dict(also or {})
         self.may_move = may_move
-        self.guides: ImageStore | None = None
+        self.teacher_sr: ImageStore | None = None
         self.train_files, self.val_files = train, val
         self.benchmark_files = tuple(benchmarks)
         self.scale, self.cache, self.border = scale, cache, border

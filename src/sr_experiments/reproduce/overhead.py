@@ -14,7 +14,9 @@ from lightning import Callback, LightningModule, Trainer
 from sr_experiments.data.datamodule import SuperResolutionData
 from sr_experiments.data.sources import find_images
 from sr_experiments.models.edsr import EDSR
-from sr_experiments.training.callbacks.guards import FiniteLoss, History, SeedPerBatch
+from sr_experiments.training.callbacks.guards import FiniteLoss
+from sr_experiments.training.callbacks.history import History
+from sr_experiments.training.callbacks.seed_per_batch import SeedPerBatch
 from sr_experiments.training.module import Supervised
 
 _BATCH, _PATCH, _UPDATES, _LEFT_OUT = 16, 24, 80, 20

@@ -173,7 +173,7 @@ def prepare_teacher(plan: "Plan", module: Scored, data: SuperResolutionData) -> 
         return upscale(network, lr[None].to(device))[0]
 
     kept = plan.config.data.border, data.small, data.patch_size, data.scale
-    data.guides = open_made(
+    data.teacher_sr = open_made(
         pairs,
         f"{teacher.identity}/{plan.images['train'].fingerprint}/{kept}",
         data.cache,

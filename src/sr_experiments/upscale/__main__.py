@@ -199,11 +199,11 @@ def _enlarge_all(
     upscaler: "Upscaler",
     max_pixels: int | None,
     videos: VideoOptions,
-) -> list[object]:
+) -> list[UserError]:
     """Enlarge the files; one that fails does not stop the others.
 
     Returns:
-        What went wrong with each that failed.
+        The errors of those that failed.
     """
     from rich.progress import (
         BarColumn,
@@ -215,7 +215,7 @@ def _enlarge_all(
 
     from sr_experiments.upscale.upscaler import OUT_OF_MEMORY
 
-    failures: list[object] = []
+    failures: list[UserError] = []
     console, bar = output(), errors()
     columns = (
         TextColumn("{task.description}"),
@@ -237,10 +237,23 @@ def _enlarge_all(
             except UserError as error:
                 failures.append(error)
             except OUT_OF_MEMORY:
-                failures.append(f"{file.source}: out of memory; a smaller --tile takes less")
+                failures.append(
+                    UserError(
+                        "upscale-out-of-memory",
+                        "{path}: out of memory; a smaller --tile takes less",
+                        path=file.source,
+                    )
+                )
             except Exception as error:  # the other files are still wanted
-                reason = " ".join(str(error).split())
-                failures.append(f"{file.source}: {type(error).__name__}: {reason}")
+                failures.append(
+                    UserError(
+                        "upscale-failed",
+                        "{path}: {kind}: {reason}",
+                        path=file.source,
+                        kind=type(error).__name__,
+                        reason=" ".join(str(error).split()),
+                    )
+                )
             else:
                 for note in notes:
                     console.print(f"{file.target}: {note}")

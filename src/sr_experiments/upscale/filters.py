@@ -22,7 +22,7 @@ def filtered(image: Tensor, denoise: float = 0.0, sharpen: float = 0.0) -> Tenso
     Args:
         image: floating ``(C, H, W)`` in [0, 255].
         denoise: in [0, 1]; 0 leaves the image unchanged.
-        sharpen: likewise.
+        sharpen: in [0, 1]; 0 leaves the image unchanged.
 
     Returns:
         The same shape and type, in [0, 255].

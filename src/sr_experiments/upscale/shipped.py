@@ -19,8 +19,8 @@ def shipped(folder: Path | None = None) -> list[str]:
 
 def shipped_file(model: str, scale: Fraction) -> Path:
     """The file for a scale: the next larger scale's, or the largest's, which then is too small."""
-    whole = SHIPPED / f"{model}.safetensors"
-    if whole.is_file():
-        return whole
+    any_scale = SHIPPED / f"{model}.safetensors"
+    if any_scale.is_file():
+        return any_scale
     files = {int(p.stem.rpartition("_x")[2]): p for p in SHIPPED.glob(f"{model}_x*.safetensors")}
     return files[min((s for s in files if s >= scale), default=max(files))]

@@ -1,112 +1,62 @@
-"""Work that is done ahead of the caller's thread, or behind it."""
+"""Reading ahead and writing behind in a thread of their own, in order and with bounded memory."""
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, Generic, TypeVar
-
-_TICK = 0.1
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
-
-
-class _Failure:
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
 
 _END = object()
 
 
-def ahead(items: Iterable[T], most: int) -> Generator[T, None, None]:
-    """Iterate in another thread, at most ``most`` items ahead.
+def prefetch(items: Iterable[T], count: int) -> Generator[T, None, None]:
+    """Iterate in another thread, at most ``count`` items ahead.
 
-    Closing the generator ends the thread; its exception is raised here.
+    An exception of the iteration is raised here. Closing the generator ends the thread.
     """
-    waiting: queue.Queue[Any] = queue.Queue(most)
-    stopped = threading.Event()
-
-    def give(item: Any) -> None:
-        while not stopped.is_set():
-            try:
-                return waiting.put(item, timeout=_TICK)
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        try:
-            for item in items:
-                give(item)
-                if stopped.is_set():
-                    return
-            give(_END)
-        except BaseException as error:  # whatever it is, it is raised in the caller's thread
-            give(_Failure(error))
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
+    iterator = iter(items)
+    pool = ThreadPoolExecutor(1)
     try:
-        while (item := waiting.get()) is not _END:
-            if isinstance(item, _Failure):
-                raise item.error
+        pending: deque[Future[Any]] = deque(pool.submit(next, iterator, _END) for _ in range(count))
+        while (item := pending.popleft().result()) is not _END:
+            pending.append(pool.submit(next, iterator, _END))
             yield item
     finally:
-        stopped.set()
-        thread.join()
+        pool.shutdown(cancel_futures=True)
 
 
-class Behind(Generic[T]):
-    """A thread that does something with each item, at most ``most`` items behind.
+class BackgroundCalls:
+    """Calls a function in another thread, in order; at most ``count`` calls are pending.
+
+    As a context manager it waits for all calls, or drops those that wait when the block fails.
 
     Args:
-        work: called with each item, in order.
-        most: items that may wait.
+        function: called with the arguments of :meth:`put`.
+        count: of calls that may be pending.
     """
 
-    def __init__(self, work: Callable[[T], None], most: int) -> None:
-        self._waiting: queue.Queue[Any] = queue.Queue(most)
-        self._work = work
-        self._error: BaseException | None = None
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+    def __init__(self, function: Callable[..., None], count: int) -> None:
+        self._function, self._count = function, count
+        self._pool = ThreadPoolExecutor(1)
+        self._pending: deque[Future[None]] = deque()
 
-    def put(self, item: T) -> None:
-        """Hand an item over; raises what went wrong with an earlier one."""
-        self._give(item)
+    def put(self, *arguments: Any) -> None:
+        """Call the function later; raises what an earlier call raised."""
+        self._pending.append(self._pool.submit(self._function, *arguments))
+        self._wait(self._count)
 
-    def finish(self) -> None:
-        """Wait until all is done; raises what went wrong."""
-        self._give(_END)
-        self._thread.join()
-        self._raise()
+    def _wait(self, count: int) -> None:
+        """Wait until at most ``count`` calls are pending."""
+        while len(self._pending) > count or (self._pending and self._pending[0].done()):
+            self._pending.popleft().result()
 
-    def stop(self) -> None:
-        """End the thread after the item that it is at, whatever waits."""
-        self._stopped.set()
-        self._thread.join()
+    def __enter__(self) -> Self:
+        return self
 
-    def _give(self, item: Any) -> None:
-        while True:
-            self._raise()
-            try:
-                return self._waiting.put(item, timeout=_TICK)
-            except queue.Full:
-                continue
-
-    def _raise(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            while not self._stopped.is_set():
-                try:
-                    item = self._waiting.get(timeout=_TICK)
-                except queue.Empty:
-                    continue
-                if item is _END:
-                    return
-                self._work(item)
-        except BaseException as error:  # whatever it is, it is raised in the caller's thread
-            self._error = error
+            if kind is None:
+                self._wait(0)
+        finally:
+            self._pool.shutdown(cancel_futures=True)

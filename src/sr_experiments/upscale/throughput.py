@@ -26,7 +26,7 @@ class Speed:
     Attributes:
         per_second: frames per second.
         height: of a frame, in pixels of the input.
-        width: of a frame, likewise.
+        width: of a frame, in pixels of the input.
         estimated: extrapolated from smaller frames, because one frame takes too long.
     """
 

@@ -1,4 +1,4 @@
-"""A long video that is ended half way and asked for again, against one uninterrupted pass."""
+"""A long video that is interrupted and resumed, against one uninterrupted pass."""
 
 import itertools
 import os
@@ -19,7 +19,7 @@ from sr_experiments.upscale.video.options import VideoOptions
 
 av = pytest.importorskip("av")
 
-from test_video import BASE, frames_of, make, number_in, sound_of  # noqa: E402
+from test_video import BASE, audio_of, frames_of, make, number_in  # noqa: E402
 
 #: Steps between frames, in BASE: a variable rate.
 TIMES = list(itertools.accumulate(itertools.islice(itertools.cycle([512, 384, 1280]), 63)))
@@ -99,15 +99,15 @@ def test_killed_half_way(tmp_path, short_parts):
     assert sum(done) == 63 * 96 * 64
     enlarge_video(source, whole, Counting(), options, resumable=True)
     assert packets_of(target) == packets_of(whole)
-    assert sound_of(target) == sound_of(whole)
+    assert audio_of(target) == audio_of(whole)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mp4", "whole.mp4"]
-    # And against a pass that knows of no parts: the same, but for more key frames.
+    # And against a pass without parts: the same, but for more key frames.
     enlarge_video(source, tmp_path / "pass.mp4", Counting(), options)
     made, expected = frames_of(target), frames_of(tmp_path / "pass.mp4")
     assert [number_in(f) for f in made] == list(range(63))
     assert [f.time for f in made] == [f.time for f in expected]
     assert [f.time for f in made] == pytest.approx([float(t * BASE) for t in TIMES])
-    assert sound_of(target) == sound_of(tmp_path / "pass.mp4")
+    assert audio_of(target) == audio_of(tmp_path / "pass.mp4")
     assert decoded_at(target) == decoded_at(tmp_path / "pass.mp4")
     keys = [number for number, frame in enumerate(made) if frame.key_frame]
     assert keys == [0, 20, 40, 60]
@@ -125,27 +125,27 @@ def test_killed_half_way(tmp_path, short_parts):
     ],
 )
 def test_interrupted_twice(tmp_path, short_parts, suffix, options):
-    source = make(tmp_path / "in.mp4", TIMES)  # AAC has no place in WebM and is encoded anew
+    source = make(tmp_path / "in.mp4", TIMES)  # AAC is re-encoded for WebM
     target, whole = tmp_path / f"out.{suffix}", tmp_path / f"pass.{suffix}"
     for stop in (27, 24):  # 20 frames are whole after the first, 40 after the second
         with pytest.raises(KeyboardInterrupt):
             enlarge_video(source, target, Counting(stop), options, resumable=True)
     notes = enlarge_video(source, target, last := Counting(), options, resumable=True)
-    assert str(notes[-1]) == "went on after 40 frames of an earlier run"
+    assert (notes[-1].code, notes[-1].fields) == ("note-resumed", {"frames": 40})
     assert enlarge_video(source, whole, every := Counting(), options) == notes[:-1]
     assert last.count == every.count - 40
     made, expected = frames_of(target), frames_of(whole)
     assert [number_in(f) for f in made] == [number_in(f) for f in expected]
     assert [f.time for f in made] == [f.time for f in expected]
-    assert sound_of(target) == sound_of(whole)
+    assert audio_of(target) == audio_of(whole)
     for one, other in zip(made, expected, strict=True):
         error = np.abs(one.to_ndarray(format="gray").astype(int) - other.to_ndarray(format="gray"))
         assert error.max() <= (0 if options.lossless else 24) and error.mean() < 1
     assert not folders(tmp_path)
 
 
-def test_only_the_same_work_goes_on(tmp_path, short_parts):
-    source, target = make(tmp_path / "in.mp4", TIMES, sound=False), tmp_path / "out.mp4"
+def test_only_the_same_conversion_resumes(tmp_path, short_parts):
+    source, target = make(tmp_path / "in.mp4", TIMES, audio=False), tmp_path / "out.mp4"
 
     def interrupted():
         with pytest.raises(KeyboardInterrupt):
@@ -154,24 +154,25 @@ def test_only_the_same_work_goes_on(tmp_path, short_parts):
 
     interrupted()
     assert enlarge_video(source, target, Counting(), VideoOptions(crf=30), resumable=True) == []
-    assert not folders(tmp_path)  # what was left for this result is of no use any more
+    assert not folders(tmp_path)  # the parts of other options are removed
     interrupted()
     facts = source.stat()
     os.utime(source, ns=(facts.st_atime_ns, facts.st_mtime_ns + 1))
     assert enlarge_video(source, target, Counting(), resumable=True) == []
     interrupted()
     (part,) = folders(tmp_path)[0].glob("*.part")
-    part.write_bytes(part.read_bytes()[:-1])  # a part that is not whole is none
+    part.write_bytes(part.read_bytes()[:-1])  # a damaged part does not count
     assert enlarge_video(source, target, Counting(), resumable=True) == []
     assert not folders(tmp_path)
 
 
 def test_a_mistake_leaves_no_parts_and_a_full_disk_does(tmp_path, short_parts, monkeypatch):
-    whole = make(tmp_path / "whole.mkv", [512 * n for n in range(60)], sound=False)
+    whole = make(tmp_path / "whole.mkv", [512 * n for n in range(60)], audio=False)
     source, target = tmp_path / "in.mkv", tmp_path / "out.mkv"
     source.write_bytes(whole.read_bytes()[: whole.stat().st_size * 7 // 10])
-    with pytest.raises(UserError, match="cut short"):
+    with pytest.raises(UserError) as error:
         enlarge_video(source, target, Counting(), resumable=True)
+    assert error.value.code == "video-truncated"
     assert not folders(tmp_path) and not target.exists()
 
     def full(descriptor):
@@ -180,14 +181,16 @@ def test_a_mistake_leaves_no_parts_and_a_full_disk_does(tmp_path, short_parts, m
     with pytest.raises(KeyboardInterrupt):
         enlarge_video(whole, target, Counting(27), resumable=True)
     monkeypatch.setattr("sr_experiments.upscale.video.parts.os.fsync", full)
-    with pytest.raises(UserError, match=r"No space left on device\); the same command goes on"):
+    with pytest.raises(UserError) as error:
         enlarge_video(whole, target, Counting(), resumable=True)
+    assert error.value.code == "cannot-write-part"
+    assert error.value.message.fields["reason"] == "No space left on device"
     monkeypatch.undo()
     assert len(folders(tmp_path)) == 1 and not target.exists()
 
 
-def test_the_command_says_how_to_go_on_and_does(tmp_path, short_parts, monkeypatch, capsys):
-    source, target = make(tmp_path / "in.mp4", TIMES, sound=False), tmp_path / "out.mp4"
+def test_the_command_says_how_to_resume_and_does(tmp_path, short_parts, monkeypatch, capsys):
+    source, target = make(tmp_path / "in.mp4", TIMES, audio=False), tmp_path / "out.mp4"
     call, whole = [str(source), str(target), "--model", "bicubic"], Upscaler.frames
     counted = itertools.count(1)
 
@@ -202,21 +205,22 @@ def test_the_command_says_how_to_go_on_and_does(tmp_path, short_parts, monkeypat
     assert error.count("\n") == 1 and "resumes a long video" in error
     monkeypatch.setattr(Upscaler, "frames", whole)
     assert main(call) == 0
-    assert "went on after 20 frames" in capsys.readouterr().out
+    assert "resumed after 20 frames" in capsys.readouterr().out
     assert [number_in(f) for f in frames_of(target)] == list(range(63))
     assert not folders(tmp_path)
 
 
 def test_two_at_once(tmp_path, short_parts):
-    source, target = make(tmp_path / "in.mp4", TIMES, sound=False), tmp_path / "out.mp4"
+    source, target = make(tmp_path / "in.mp4", TIMES, audio=False), tmp_path / "out.mp4"
     seen = []
 
     class Second(Counting):
         def frames(self, frames, progress=lambda pixels: None):
             if not seen:
                 seen.append(1)
-                with pytest.raises(UserError, match="another process"):
+                with pytest.raises(UserError) as error:
                     enlarge_video(source, target, Counting(), resumable=True)
+                assert error.value.code == "video-locked"
             return super().frames(frames, progress)
 
     assert enlarge_video(source, target, Second(), resumable=True) == []

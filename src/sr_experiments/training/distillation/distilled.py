@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from sr_experiments.core.errors import UserError
 from sr_experiments.data.datamodule import Batch
 from sr_experiments.models.network import Network, prepare
+from sr_experiments.training.distillation.distillation_loss import Distillation, NetworkOutput
 from sr_experiments.training.distillation.feature_hooks import FeatureHooks, thirds
-from sr_experiments.training.distillation.teacher_losses import Distillation, Seen
 from sr_experiments.training.module import Supervised, scale_of
 from sr_experiments.training.schedules import Schedule
 
@@ -100,16 +100,16 @@ class Distilled(Supervised):
         scale = scale_of(batch)
         student = self._look(0, self.predict(self.network_for_step(scale), batch.lr))
         with torch.no_grad():
-            if batch.guide is None:
+            if batch.teacher_sr is None:
                 teacher = self._look(1, self.predict(self.teacher.for_scale(scale), batch.lr))
             else:
-                teacher = self._look(1, self.network.encode(batch.guide))
+                teacher = self._look(1, self.network.encode(batch.teacher_sr))
         truth = self.network.encode(batch.hr) * self.value_range
         return self.distillation(student, teacher, truth)
 
-    def _look(self, who: int, output: Tensor) -> Seen:
+    def _look(self, who: int, output: Tensor) -> NetworkOutput:
         features = self.taps[who].take() if self.taps is not None else ()
-        return Seen(output * self.value_range, features)
+        return NetworkOutput(output * self.value_range, features)
 
 
 @torch.no_grad()

@@ -1,13 +1,13 @@
-"""From one video to another, its frames enlarged.
+"""Enlarging the frames of a video.
 
 A thread reads and decodes, the caller's thread runs the network, and a third encodes and writes.
-Few frames wait between them, so memory does not grow with the length.
+Few frames wait between them, so memory does not depend on the length.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from numpy import uint8
@@ -16,27 +16,27 @@ from PIL import Image
 
 from sr_experiments.core.errors import Message, UserError
 from sr_experiments.core.files import atomic_write
-from sr_experiments.upscale.threads import Behind, ahead
+from sr_experiments.upscale.threads import BackgroundCalls, prefetch
 from sr_experiments.upscale.upscaler import Progress, Upscaler
 from sr_experiments.upscale.video.options import VideoOptions, check_target, require_av
 
 if TYPE_CHECKING:
     from sr_experiments.upscale.video.encoder import FrameEncoder
-    from sr_experiments.upscale.video.source import Piece, VideoSource
+    from sr_experiments.upscale.video.source import MediaChunk, VideoSource
 
 #: Frames that wait between two threads.
 WAITING = 3
 
 
 def measure_video(path: Path, options: VideoOptions | None = None) -> int:
-    """Pixels of all frames that would be read, from the header; 0 if it cannot be told."""
+    """Pixels of all frames that would be read, from the header; 0 if it is not known."""
     options = options or VideoOptions()
     try:
         from sr_experiments.upscale.video.source import VideoSource
 
         with VideoSource(path, options.start, options.duration) as source:
             return source.stream.width * source.stream.height * source.expected
-    except Exception:  # whatever is wrong with it is said when the video's turn comes
+    except Exception:  # FFmpeg's readers raise many types; converting the video will tell why
         return 0
 
 
@@ -52,21 +52,21 @@ def enlarge_video(
 ) -> list[Message]:
     """Read a video, enlarge its frames and write it, whole or not at all.
 
-    Frames keep their times, colours, rotation and pixel shape. Sound and subtitles are copied;
-    sound that the container cannot hold is encoded anew.
+    Frames keep their times, colours, rotation and pixel shape. Audio and subtitles are copied;
+    audio that the container does not support is re-encoded.
 
     Args:
         path: the video.
         target: .mp4 (H.264), .mkv (H.264 or FFV1) or .webm (VP9).
-        upscaler: what enlarges.
-        options: the part that is wanted, and the encoder's.
-        max_pixels: refuse larger frames; by default Pillow's limit for pictures.
-        progress: called with the number of input pixels that are done.
-        resumable: store what is done of a long video in a hidden folder beside the target, from
-            which the same call goes on after an interruption.
+        upscaler: enlarges the frames.
+        options: the part to convert, and the encoder's settings.
+        max_pixels: refuse larger frames; by default Pillow's limit for images.
+        progress: called with the number of input pixels that were processed.
+        resumable: store finished parts of a long video in a hidden folder beside the target, from
+            which the same call resumes after an interruption.
 
     Returns:
-        What was not taken over, in words.
+        Notes on what is missing or changed in the result.
 
     Raises:
         UserError: the video cannot be read, is cut short, or cannot be written.
@@ -80,23 +80,23 @@ def enlarge_video(
     limit = max_pixels if max_pixels is not None else Image.MAX_IMAGE_PIXELS
     with VideoSource(path, options.start, options.duration, limit) as source:
         if resumable and source.expected > PART:
-            return _in_parts(source, target, upscaler, options, progress)
-        with atomic_write(target) as temporary, _named(target):
+            return _convert_in_parts(source, target, upscaler, options, progress)
+        with atomic_write(target) as temporary, _name_target(target):
             notes = _convert(source, temporary, target, upscaler, options, progress)
             # Before the temporary file takes its name.
-            return notes + _remarks(source, options)
+            return notes + _final_notes(source, options)
 
 
 @contextmanager
-def _named(target: Path) -> Iterator[None]:
-    """What FFmpeg cannot write is said of the target."""
+def _name_target(target: Path) -> Iterator[None]:
+    """Turn an error of FFmpeg into one that names the target."""
     from av.error import FFmpegError
 
     try:
         yield
     except FFmpegError as error:
         if isinstance(error, OSError) and error.errno and error.errno > 0:
-            raise  # a full disk, which `replacing` names
+            raise  # an error of the system, which `atomic_write` names
         raise UserError(
             "cannot-write",
             "{path}: cannot be written ({reason})",
@@ -105,20 +105,24 @@ def _named(target: Path) -> Iterator[None]:
         ) from error
 
 
-def _remarks(source: "VideoSource", options: VideoOptions) -> list[Message]:
-    """What is to be said of a source that is read to its end, if it may be used at all."""
+def _final_notes(source: "VideoSource", options: VideoOptions) -> list[Message]:
+    """Notes on a source that was read to its end.
+
+    Raises:
+        UserError: it is cut short, and that is not accepted.
+    """
     notes: list[Message] = []
     seconds = float(source.readable)
-    if source.cut and not options.keep_readable:
+    if source.truncated and not options.keep_readable:
         raise UserError(
             "video-truncated",
-            "{path}: cut short, only {seconds:.2f}{of_total} seconds can be read; nothing was "
-            "written, --keep-readable writes as much",
+            "{path}: cut short, only {seconds:.2f} of {total} seconds can be read; nothing was "
+            "written, --keep-readable writes what can be read",
             path=source.path,
             seconds=seconds,
-            of_total=_of_all(source),
+            total="?" if source.total is None else f"{float(source.total):.2f}",
         )
-    if source.cut:
+    if source.truncated:
         notes.append(
             Message(
                 "note-video-truncated",
@@ -126,12 +130,12 @@ def _remarks(source: "VideoSource", options: VideoOptions) -> list[Message]:
                 {"seconds": seconds},
             )
         )
-    if source.damaged:
+    if source.damaged_packets:
         notes.append(
             Message(
                 "note-damage-skipped",
-                "{count} damaged pieces of the video were passed over",
-                {"count": source.damaged},
+                "{count} damaged packets of the video were skipped",
+                {"count": source.damaged_packets},
             )
         )
     if source.interlaced:
@@ -152,60 +156,63 @@ def _convert(
     options: VideoOptions,
     progress: Progress,
 ) -> list[Message]:
-    """From the source to a file, in one go."""
+    """Convert the source in one pass."""
     from sr_experiments.upscale.video.sink import VideoSink
 
     sink = VideoSink(
         temporary, target.suffix.lower(), source, _encoder(source, target, upscaler, options)
     )
     try:
-        _pump(source, source.pieces(sink.streams), upscaler, sink, progress)
+        _pump(source, source.chunks(sink.streams), upscaler, sink, progress)
         if not sink.begun:
-            raise _nothing(source)
+            raise _no_frames(source)
         sink.finish()
         return sink.notes
     finally:
         sink.abandon()
 
 
-def _in_parts(
+def _convert_in_parts(
     source: "VideoSource",
     target: Path,
     upscaler: Upscaler,
     options: VideoOptions,
     progress: Progress,
 ) -> list[Message]:
-    """From the source to a file by way of parts, some of which may be there already."""
+    """Convert the source by way of parts, some of which an earlier run may have stored."""
     from sr_experiments.upscale.video.parts import PartWriter, parts_of
     from sr_experiments.upscale.video.sink import VideoSink
     from sr_experiments.upscale.video.source import VideoSource
 
-    wanted = (options.start, options.duration, options.crf, options.lossless)
-    with parts_of(source.path, target, f"{wanted} {upscaler.identity()}") as parts:
+    key = (options.start, options.duration, options.crf, options.lossless)
+    with parts_of(source.path, target, f"{key} {upscaler.identity()}") as parts:
         before = parts.frames
         progress(before * source.stream.width * source.stream.height)
         encoder = _encoder(source, target, upscaler, options)
         try:
-            with _named(target):
+            with _name_target(target):
                 writer = PartWriter(parts, encoder)
                 try:
-                    pieces = source.pieces(frozenset(), skip=before)
-                    _pump(source, pieces, upscaler, writer, progress)
+                    chunks = source.chunks(frozenset(), skip=before)
+                    _pump(source, chunks, upscaler, writer, progress)
                     writer.finish()
                 finally:
                     writer.abandon()
         except OSError as error:
             raise UserError(
-                f"{target}: cannot be written ({error.strerror or error}); the same command goes "
-                "on after what is done"
+                "cannot-write-part",
+                "{path}: cannot be written ({reason}); the same command resumes after the finished "
+                "parts",
+                path=target,
+                reason=error.strerror or error,
             ) from error
         if not parts.frames:
-            raise _nothing(source)
-        remarks = _remarks(source, options)
+            raise _no_frames(source)
+        notes = _final_notes(source, options)
         with (
             VideoSource(source.path, options.start, options.duration) as again,
             atomic_write(target) as temporary,
-            _named(target),
+            _name_target(target),
         ):
             again.colour, again.matrix = source.colour, source.matrix
             encoder.source = again
@@ -217,14 +224,14 @@ def _in_parts(
             finally:
                 sink.abandon()
         if before:
-            remarks.append(
+            notes.append(
                 Message(
                     "note-resumed",
-                    "went on after {frames} frames of an earlier run",
+                    "resumed after {frames} frames of an earlier run",
                     {"frames": before},
                 )
             )
-        return sink.notes + remarks
+        return sink.notes + notes
 
 
 def _encoder(
@@ -237,49 +244,46 @@ def _encoder(
     return FrameEncoder(kind, source, size, crf=options.crf, lossless=options.lossless)
 
 
-class _Taker(Protocol):
-    def put(self, piece: "Piece", large: NDArray[uint8] | None) -> None: ...
+class _FrameWriter(Protocol):
+    def put(self, chunk: "MediaChunk", large: NDArray[uint8] | None) -> None: ...
 
 
 def _pump(
     source: "VideoSource",
-    given: Iterable["Piece"],
+    chunks: Iterable["MediaChunk"],
     upscaler: Upscaler,
-    taker: _Taker,
+    writer: _FrameWriter,
     progress: Progress,
 ) -> None:
-    """Read in one thread, enlarge in this one, and hand over in a third."""
-    most = upscaler.together(source.stream.height, source.stream.width)
-    pieces = ahead(given, WAITING + most)
-    writer: Behind[Any] = Behind(lambda pair: taker.put(*pair), WAITING + most)
-    try:
-        for group in _groups(pieces, most):
-            frames = [torch.from_numpy(p.rgb) for p in group if p.rgb is not None]
+    """Read in one thread, enlarge in this one, and write in a third."""
+    count = upscaler.together(source.stream.height, source.stream.width)
+    with (
+        closing(prefetch(chunks, WAITING + count)) as ready,
+        BackgroundCalls(writer.put, WAITING + count) as writing,
+    ):
+        for group in _groups(ready, count):
+            frames = [torch.from_numpy(c.rgb) for c in group if c.rgb is not None]
             large = iter(upscaler.frames(torch.stack(frames), progress) if frames else ())
-            for piece in group:
-                writer.put((piece, None if piece.rgb is None else next(large).numpy()))
-        writer.finish()
-    finally:
-        pieces.close()
-        writer.stop()
+            for chunk in group:
+                writing.put(chunk, None if chunk.rgb is None else next(large).numpy())
 
 
-def _groups(pieces: Iterable["Piece"], most: int) -> Iterator[list["Piece"]]:
-    """Pieces in order, with ``most`` frames at a time."""
-    group: list[Piece] = []
+def _groups(chunks: Iterable["MediaChunk"], count: int) -> Iterator[list["MediaChunk"]]:
+    """Chunks in order, with ``count`` frames at a time."""
+    group: list[MediaChunk] = []
     frames = 0
-    for piece in pieces:
-        group.append(piece)
-        frames += piece.rgb is not None
-        if frames == most:
+    for chunk in chunks:
+        group.append(chunk)
+        frames += chunk.rgb is not None
+        if frames == count:
             yield group
             group, frames = [], 0
     if group:
         yield group
 
 
-def _nothing(source: "VideoSource") -> UserError:
-    if source.cut:
+def _no_frames(source: "VideoSource") -> UserError:
+    if source.truncated:
         return UserError(
             "video-truncated-at-start",
             "{path}: cut short, no frame can be read; copy it again",
@@ -287,15 +291,15 @@ def _nothing(source: "VideoSource") -> UserError:
         )
     if source.start:
         return UserError(
-            f"{source.path}: --start {float(source.start):g} is behind its end, "
-            f"{float(source.readable):.2f} seconds; name an earlier one"
+            "start-after-end",
+            "{path}: --start {start:g} is after its end at {seconds:.2f} seconds; choose an "
+            "earlier one",
+            path=source.path,
+            start=float(source.start),
+            seconds=float(source.readable),
         )
     return UserError(
         "video-frames-unreadable",
         "{path}: none of its frames can be read; replace or remove it",
         path=source.path,
     )
-
-
-def _of_all(source: "VideoSource") -> str:
-    return "" if source.total is None else f" of {float(source.total):.2f}"

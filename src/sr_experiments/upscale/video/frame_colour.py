@@ -1,6 +1,6 @@
-"""Frames of a video to RGB and back, by the matrix, the range and the siting that they have.
+"""Frames of a video to RGB and back, by their matrix, range and chroma siting.
 
-Written out rather than left to swscale, which rounds chroma and guesses where its samples lie.
+Not left to swscale, which rounds chroma and guesses where its samples lie.
 Equations: ITU-T H.273 (2021), section 8.3; siting: H.264, figure E-1.
 """
 
@@ -34,14 +34,14 @@ _CENTRED = {"mjpeg", "mpeg1video"}
 
 @dataclass(frozen=True)
 class Colour:
-    """What the numbers of a frame mean.
+    """How the values of a frame encode colour.
 
     Attributes:
         matrix: H.273's number, one of :data:`SHARES`.
-        full: 0 to 255, not 16 to 235.
+        full: luma ranges from 0 to 255, not from 16 to 235.
         primaries: H.273's number, passed through.
-        transfer: likewise.
-        centred: chroma lies in the middle of its luma samples, not in the left one's column.
+        transfer: H.273's number, passed through.
+        centred: chroma lies in the middle of its luma samples, not in the column of the left one.
     """
 
     matrix: int
@@ -52,12 +52,12 @@ class Colour:
 
 
 def colour_of(frame: VideoFrame, codec: str = "") -> Colour:
-    """What a frame says of itself; where it is silent, what players assume.
+    """The colour of a frame; where it is not tagged, what players assume.
 
     That is BT.709 from 720 rows on and for RGB, BT.601 below.
 
     Raises:
-        UserError: the matrix is none that can be undone here.
+        UserError: the matrix is not one of :data:`SHARES`.
     """
     name, matrix = frame.format.name, int(frame.colorspace)
     if matrix in (RGB, UNKNOWN):
@@ -69,8 +69,8 @@ def colour_of(frame: VideoFrame, codec: str = "") -> Colour:
             "video to BT.709",
             matrix=matrix,
         )
-    spoken = int(frame.color_range)
-    full = spoken == FULL or name.startswith("yuvj") or (name.startswith("gray") and spoken == 0)
+    tagged = int(frame.color_range)
+    full = tagged == FULL or name.startswith("yuvj") or (name.startswith("gray") and tagged == 0)
     return Colour(matrix, full, int(frame.color_primaries), int(frame.color_trc), codec in _CENTRED)
 
 
@@ -78,7 +78,7 @@ def to_rgb(frame: VideoFrame, colour: Colour) -> NDArray[np.uint8]:
     """Decode a frame's colours.
 
     Args:
-        frame: of any pixel format; more than 8 bits are rounded to 8, alpha is left out.
+        frame: of any pixel format; more than 8 bits are rounded to 8, alpha is dropped.
         colour: see :func:`colour_of`.
 
     Returns:
@@ -88,7 +88,7 @@ def to_rgb(frame: VideoFrame, colour: Colour) -> NDArray[np.uint8]:
         packed = _plane(frame.reformat(format="rgb24"), 0, 3)
         return np.ascontiguousarray(packed.reshape(frame.height, frame.width, 3).transpose(2, 0, 1))
     if not _PLANAR.fullmatch(frame.format.name):
-        # Repacking only: no colour is computed, and no range is changed.
+        # Only the layout changes, neither colours nor range.
         deep = max(component.bits for component in frame.format.components) > 8
         frame = frame.reformat(format="yuv444p16le" if deep else "yuv444p")
     depth = frame.format.components[0].bits
@@ -123,7 +123,7 @@ def from_rgb(rgb: NDArray[np.uint8], colour: Colour, *, lossless: bool = False) 
         lossless: keep RGB (``bgr0``); else the result is ``yuv420p``.
 
     Returns:
-        A frame with its colours named, without a time.
+        A frame with tagged colours, without a time.
     """
     height, width = rgb.shape[1:]
     frame = VideoFrame(width, height, "bgr0" if lossless else "yuv420p")
@@ -162,14 +162,14 @@ def _plane(frame: VideoFrame, index: int, channels: int = 1) -> NDArray[np.uint8
 
 
 def _enlarged(chroma: Array, shape: tuple[int, ...], colour: Colour) -> Array:
-    """Chroma at each luma sample, by linear interpolation between where its samples lie."""
+    """Chroma at each luma sample, by linear interpolation."""
     for axis in (0, 1):
         size, large = chroma.shape[axis], shape[axis]
-        factor = -(-large // size)
-        if factor == 1:
+        step = -(-large // size)
+        if step == 1:
             continue
-        middle = (factor - 1) / 2 if axis == 0 or colour.centred else 0.0
-        place = ((np.arange(large) - middle) / factor).clip(0, size - 1)
+        middle = (step - 1) / 2 if axis == 0 or colour.centred else 0.0
+        place = ((np.arange(large) - middle) / step).clip(0, size - 1)
         low = np.floor(place).astype(np.intp)
         high = np.minimum(low + 1, size - 1)
         weight = (place - low).astype(np.float32)

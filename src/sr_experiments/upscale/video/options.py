@@ -7,7 +7,7 @@ from pathlib import Path
 from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.formats import VIDEO_SUFFIXES, WRITABLE_VIDEO_SUFFIXES
 
-#: Containers that are kept, and those whose sound MP4 cannot hold; all others become MP4.
+#: Containers that are kept, and those whose audio MP4 cannot hold; all others become MP4.
 _WRITTEN_AS = {".webm": ".webm", ".mkv": ".mkv", ".wmv": ".mkv", ".avi": ".mkv"}
 
 

@@ -1,8 +1,8 @@
-"""A long video in parts, so that a run that was ended goes on where it stopped.
+"""A long video in parts, so that an interrupted conversion resumes.
 
-Each part is encoded by itself, begins with a key frame, and is stored whole beside the result. The
-parts' packets are joined unchanged, and the rest comes from the source: it makes no difference how
-often a run was ended in between.
+Each part is encoded by itself, begins with a key frame, and is stored beside the result. Their
+packets are joined unchanged, and all else is copied from the source, so the result does not depend
+on how often the conversion was interrupted.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ from numpy import uint8
 from numpy.typing import NDArray
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.upscale.video.encoder import FrameEncoder, in_order
-from sr_experiments.upscale.video.source import Piece
+from sr_experiments.upscale.video.encoder import FrameEncoder, decoding_times
+from sr_experiments.upscale.video.source import MediaChunk
 
-#: Frames in a part: x264 sets its key frames as far apart anyway.
+#: Frames in a part; x264's default distance of key frames.
 PART = 250
 _FORMAT = 1
 _HEAD = 1 << 20
@@ -35,11 +35,11 @@ class Parts:
     """The parts of one result, in a hidden folder beside it.
 
     Args:
-        folder: where they are; made if need be.
+        folder: where they are.
 
     Attributes:
-        folder: likewise.
-        frames: in the parts that are whole.
+        folder: where they are.
+        frames: in all complete parts.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,9 +57,9 @@ class Parts:
 
     @contextmanager
     def writing(self) -> Iterator[tuple[BinaryIO, dict[str, Any]]]:
-        """A file for the packets' bytes and a dictionary that says what they are: the next part.
+        """The next part: a file for the bytes of packets, and a dictionary for their index.
 
-        It counts when the block ends well.
+        It is complete when the block ends without an exception.
         """
         path = self._file(len(self._index))
         temporary = path.with_suffix(".tmp")
@@ -83,7 +83,7 @@ class Parts:
         """The frames' packets of all parts, in the order of decoding."""
         rows = [row for content in self._index for row in content["packets"]]
         held = max(_held_back(content["packets"]) for content in self._index)
-        times = in_order([row[0] for row in rows], held)
+        times = decoding_times([row[0] for row in rows], held)
         for number, content in enumerate(self._index):
             with self._file(number).open("rb") as file:
                 for pts, _, duration, key, size in content["packets"]:
@@ -106,35 +106,35 @@ class PartWriter:
         self._work = self._write()
         next(self._work)
 
-    def put(self, piece: Piece, large: NDArray[uint8] | None) -> None:
-        """Encode an enlarged frame, uint8 ``(3, H, W)``; pieces without one are passed over."""
+    def put(self, chunk: MediaChunk, large: NDArray[uint8] | None) -> None:
+        """Encode an enlarged frame, uint8 ``(3, H, W)``; chunks without one are ignored."""
         if large is not None:
-            self._work.send((piece, large))
+            self._work.send((chunk, large))
 
     def finish(self) -> None:
-        """Make the last part whole."""
+        """Complete the last part."""
         with suppress(StopIteration):
             self._work.send(None)
 
     def abandon(self) -> None:
-        """Leave the part that is not whole; nothing after :meth:`finish`."""
+        """Drop the incomplete part; without effect after :meth:`finish`."""
         self._work.close()
 
-    def _write(self) -> Generator[None, tuple[Piece, NDArray[uint8]] | None, None]:
-        given = yield
-        while given is not None:
+    def _write(self) -> Generator[None, tuple[MediaChunk, NDArray[uint8]] | None, None]:
+        item = yield
+        while item is not None:
             with self.parts.writing() as (file, index):
-                context = self.encoder.opened()
+                context = self.encoder.open_context()
                 index["extradata"] = (context.extradata or b"").hex()
                 count = 0
-                while given is not None and count < PART:
-                    self._store(context.encode(self.encoder.frame(*given)), file, index)
+                while item is not None and count < PART:
+                    self._store(context.encode(self.encoder.frame(*item)), file, index)
                     count += 1
                     if count < PART:
-                        given = yield
+                        item = yield
                 self._store(context.encode(None), file, index)
-            if given is not None:
-                given = yield
+            if item is not None:
+                item = yield
 
     @staticmethod
     def _store(packets: list[Any], file: BinaryIO, index: dict[str, Any]) -> None:
@@ -147,13 +147,13 @@ class PartWriter:
 
 
 def _held_back(rows: list[list[int]]) -> int:
-    """Frames that the encoder waited for: packets that are decoded before anything is shown."""
+    """The encoder's delay in frames: packets that are decoded before the first is shown."""
     first = min(row[0] for row in rows)
     return sum(row[1] < first for row in rows)
 
 
 def _index_of(path: Path) -> dict[str, Any] | None:
-    """What a part holds; None if there is none, or it is damaged."""
+    """The index of a part; None if it is missing or damaged."""
     try:
         with path.open("rb") as file:
             whole = file.seek(0, os.SEEK_END)
@@ -168,32 +168,41 @@ def _index_of(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def parts_of(source: Path, target: Path, words: str) -> Iterator[Parts]:
-    """The folder of a result's parts, while it is held.
+def parts_of(source: Path, target: Path, settings: str) -> Iterator[Parts]:
+    """The parts of a result, locked.
 
-    It is removed when the block ends well, and with it what other sources or options left there for
-    the same result. It also goes if nothing in it is whole, and after a mistake of the user's, but
-    stays after an interruption and when the disk is full.
+    They are removed when the block ends without an exception, with those that other sources or
+    options left for the same target; also after a :class:`UserError`. After an interruption or an
+    error of the system they stay.
 
     Args:
         source: the video.
         target: the result.
-        words: all else that decides it: options, network, engine.
+        settings: what else decides the result: options, network, engine.
 
     Raises:
-        UserError: another process is at it, or the folder cannot be written.
+        UserError: another process is writing them, or the folder cannot be written.
     """
     name = hashlib.sha256(target.name.encode(errors="surrogateescape")).hexdigest()[:8]
     start = f".{target.name[:40]}.{name}-"
-    folder = target.parent / f"{start}{_key(source, words)}.parts"
+    folder = target.parent / f"{start}{_key(source, settings)}.parts"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(str(folder / "lock"))
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserError(f"{target}: another process is writing it; wait or end that one") from None
+        raise UserError(
+            "video-locked",
+            "{target}: another process is writing it; wait until it ends or stop it",
+            target=target,
+        ) from None
     except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror or error})") from error
+        raise UserError(
+            "cannot-write",
+            "{path}: cannot be written ({reason})",
+            path=target,
+            reason=error.strerror or error,
+        ) from error
     gone = False
     parts = Parts(folder)
     try:
@@ -207,7 +216,7 @@ def parts_of(source: Path, target: Path, words: str) -> Iterator[Parts]:
         if gone or not len(parts):
             shutil.rmtree(folder, ignore_errors=True)
         lock.release()
-        if gone or not len(parts):  # Windows keeps a file that is locked
+        if gone or not len(parts):  # Windows does not remove a locked file
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -221,10 +230,10 @@ def _remove_others(parent: Path, start: str, own: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _key(source: Path, words: str) -> str:
+def _key(source: Path, settings: str) -> str:
     facts = source.stat()
-    found = hashlib.sha256(f"{_FORMAT} {facts.st_size} {facts.st_mtime_ns} {words}".encode())
-    found.update(f" {torch.__version__} {av.__version__} {PART} ".encode())
+    digest = hashlib.sha256(f"{_FORMAT} {facts.st_size} {facts.st_mtime_ns} {settings}".encode())
+    digest.update(f" {torch.__version__} {av.__version__} {PART} ".encode())
     with source.open("rb") as file:
-        found.update(file.read(_HEAD))
-    return found.hexdigest()[:16]
+        digest.update(file.read(_HEAD))
+    return digest.hexdigest()[:16]

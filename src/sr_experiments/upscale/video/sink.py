@@ -1,4 +1,4 @@
-"""Writing a video: frames encoded, and all else copied."""
+"""Writing a video: frames are encoded, everything else is copied."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -14,35 +14,35 @@ from numpy.typing import NDArray
 
 from sr_experiments.core.errors import Message, UserError
 from sr_experiments.upscale.video.encoder import FrameEncoder
-from sr_experiments.upscale.video.source import Piece, VideoSource
+from sr_experiments.upscale.video.source import MediaChunk, VideoSource
 
 #: Suffix -> FFmpeg's name of the container.
 _CONTAINERS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
-#: WebM's muxer says yes to every codec, and fails later.
-_WEBM = {"vorbis", "opus", "webvtt"}
-#: Container -> encoder, and its name, for sound that cannot be copied.
-_SOUND = {"mp4": ("aac", "AAC"), "matroska": ("aac", "AAC"), "webm": ("libopus", "Opus")}
+#: FFmpeg's muxer of WebM claims to support every codec, and fails later.
+_WEBM_CODECS = {"vorbis", "opus", "webvtt"}
+#: Container -> encoder, and its name, of audio that cannot be copied.
+_AUDIO = {"mp4": ("aac", "AAC"), "matroska": ("aac", "AAC"), "webm": ("libopus", "Opus")}
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}
 _KEPT_METADATA = ("language", "title")
-#: What the other container writes about itself.
+#: What a container writes about itself.
 _OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 
 
 class VideoSink:
     """A video that is being written.
 
-    The file begins with the first frame, which tells what the colours are.
+    The file begins with the first frame, whose colours the header needs.
 
     Args:
         path: a temporary name; the container follows from ``suffix``.
         suffix: .mp4, .mkv or .webm.
-        source: whose streams, times and metadata are taken over.
+        source: whose other streams, chapters and metadata are copied.
         encoder: how frames are encoded.
 
     Attributes:
-        streams: indices of the source's streams that are taken over.
-        notes: what is left out, in words.
-        begun: a frame was given.
+        streams: indices of the source's streams that are copied or re-encoded.
+        notes: on what is missing or changed.
+        begun: a frame was written.
     """
 
     def __init__(
@@ -54,50 +54,54 @@ class VideoSink:
     ) -> None:
         kind = _CONTAINERS[suffix]
         self.source, self.encoder = source, encoder
-        # The index first, so that a browser can begin before it has the whole file.
+        # The index comes first, so that a browser can play before it has the whole file.
         first = {"movflags": "faststart"} if kind == "mp4" else {}
         self.container: Any = av.open(str(path), "w", format=kind, container_options=first)
-        self.streams, self._anew, self.notes = _plan(source, kind, self.container.supported_codecs)
+        self.streams, self._reencoded, self.notes = _plan(
+            source, kind, self.container.supported_codecs
+        )
         self.notes += encoder.notes
         self.begun = False
         self._early: list[av.Packet] = []
 
-    def put(self, piece: Piece, large: NDArray[np.uint8] | None) -> None:
-        """Write a piece.
+    def put(self, chunk: MediaChunk, large: NDArray[np.uint8] | None) -> None:
+        """Write a chunk.
 
         Args:
-            piece: packets and time.
+            chunk: packets and time.
             large: uint8 ``(3, H, W)``, the enlarged frame, or None for packets alone.
         """
         if not self.begun and large is None:
-            self._early += piece.packets
+            self._early += chunk.packets
             return
         if not self.begun:
             self._begin()
-        for packet in (*self._early, *piece.packets):
+        for packet in (*self._early, *chunk.packets):
             self._put_other(packet)
         self._early.clear()
         if large is not None:
-            self.container.mux(self._stream.encode(self.encoder.frame(piece, large)))
+            self.container.mux(self._stream.encode(self.encoder.frame(chunk, large)))
 
     def join(
         self, frames: Iterable[av.Packet], others: Iterable[av.Packet], headers: set[bytes]
     ) -> None:
-        """Write packets of frames that are encoded already, and of the other streams, by time.
+        """Write packets of encoded frames, and those of the other streams, by time.
 
         Args:
             frames: in the order of decoding, with their times.
-            others: of the source.
-            headers: of the encoders that made ``frames``.
+            others: packets of the source's other streams.
+            headers: of the encoders of ``frames``.
 
         Raises:
-            UserError: the frames cannot be decoded with the header that the file has.
+            UserError: the frames need another header than the file has.
         """
         self._begin()
         if headers != {self._stream.codec_context.extradata or b""}:
             raise UserError(
-                f"{self.source.path}: what is done was encoded with other settings, and cannot be "
-                "joined; it is removed, and the same command begins anew"
+                "video-parts-differ",
+                "{path}: its finished parts were encoded with other settings and cannot be joined; "
+                "they are removed, and the same command starts again",
+                path=self.source.path,
             )
         waiting: Iterator[av.Packet] = iter(frames)
         frame = next(waiting, None)
@@ -116,21 +120,21 @@ class VideoSink:
 
     def _put_other(self, packet: av.Packet) -> None:
         index = packet.stream.index
-        if index in self._anew:
-            self._encode_sound(index, packet)
+        if index in self._reencoded:
+            self._encode_audio(index, packet)
         else:
-            packet.stream = self._outlets[index]
+            packet.stream = self._outputs[index]
             self.container.mux(packet)
 
     def finish(self) -> None:
-        """Write what is still held back, and the end of the file."""
-        for index in self._anew:
-            self._encode_sound(index, None)
+        """Flush the encoders and finish the file."""
+        for index in self._reencoded:
+            self._encode_audio(index, None)
         self.container.mux(self._stream.encode(None))
         self.container.close()
 
     def abandon(self) -> None:
-        """Close the file as it is; nothing after :meth:`finish`."""
+        """Close the file as it is; without effect after :meth:`finish`."""
         with suppress(FFmpegError, OSError, ValueError):
             self.container.close()
 
@@ -139,22 +143,22 @@ class VideoSink:
         for key, value in source.container.metadata.items():
             if key.lower() not in _OWN_METADATA:
                 self.container.metadata[key] = value
-        self._outlets: dict[int, Any] = {}
+        self._outputs: dict[int, Any] = {}
         for stream in source.container.streams:
             if stream.index == source.stream.index:
-                made = self._stream = self._video()
+                output = self._stream = self._video()
             elif stream.index in self.streams:
-                if stream.index in self._anew:
-                    made = self._sound(stream)
+                if stream.index in self._reencoded:
+                    output = self._audio(stream)
                 else:
-                    made = self.container.add_stream_from_template(stream)
-                self._outlets[stream.index] = made
+                    output = self.container.add_stream_from_template(stream)
+                self._outputs[stream.index] = output
             else:
                 continue
-            made.disposition = stream.disposition
+            output.disposition = stream.disposition
             for key in _KEPT_METADATA:
                 if stream.metadata.get(key):
-                    made.metadata[key] = stream.metadata[key]
+                    output.metadata[key] = stream.metadata[key]
         if source.whole and (chapters := source.container.chapters()):
             self.container.set_chapters(chapters)
         self.container.start_encoding()
@@ -162,44 +166,44 @@ class VideoSink:
 
     def _video(self) -> Any:
         source = self.source
-        made = self.container.add_stream(
+        stream = self.container.add_stream(
             self.encoder.codec, rate=source.rate, time_base=source.time_base
         )
-        self.encoder.set_up(made.codec_context)
+        self.encoder.configure(stream.codec_context)
         if source.matrix is not None:
-            made.set_display_matrix(source.matrix)
-        return made
+            stream.set_display_matrix(source.matrix)
+        return stream
 
-    def _sound(self, stream: Any) -> Any:
-        encoder, _ = _SOUND[self.container.format.name]
+    def _audio(self, stream: Any) -> Any:
+        encoder, _ = _AUDIO[self.container.format.name]
         rate = stream.rate if encoder == "aac" and stream.rate in _AAC_RATES else 48000
         layout = "mono" if stream.channels == 1 else "stereo"
         return self.container.add_stream(encoder, rate=rate, layout=layout, bit_rate=160_000)
 
-    def _encode_sound(self, index: int, packet: Any) -> None:
-        """Decode and encode a packet of sound, or what both still hold back."""
-        made = self._outlets[index]
+    def _encode_audio(self, index: int, packet: Any) -> None:
+        """Re-encode a packet of audio, or flush decoder and encoder for None."""
+        output = self._outputs[index]
         try:
-            sounds = self.source.container.streams[index].decode(packet)
+            frames = self.source.container.streams[index].decode(packet)
         except FFmpegError:
-            sounds = []  # a damaged piece of sound is a short silence
-        for sound in sounds:
-            self.container.mux(made.encode(sound))
+            frames = []  # a damaged packet becomes a short silence
+        for frame in frames:
+            self.container.mux(output.encode(frame))
         if packet is None:
-            self.container.mux(made.encode(None))
+            self.container.mux(output.encode(None))
 
 
 def _when(packet: av.Packet) -> Fraction:
-    assert packet.pts is not None  # without one it is not copied
+    assert packet.pts is not None  # others are not copied
     return (packet.pts if packet.dts is None else packet.dts) * packet.time_base
 
 
 def _plan(
-    source: VideoSource, kind: str, known: set[str]
+    source: VideoSource, kind: str, supported: set[str]
 ) -> tuple[frozenset[int], frozenset[int], list[Message]]:
-    """Which streams are taken, which of them must be encoded anew, and what is to be said."""
-    known = _WEBM if kind == "webm" else known
-    streams, anew = set(), set()
+    """The streams to keep, those of them to re-encode, and notes on what is missing or changed."""
+    supported = _WEBM_CODECS if kind == "webm" else supported
+    streams, reencoded = set(), set()
     notes: list[Message] = []
     for stream in source.container.streams:
         if stream.index == source.stream.index:
@@ -209,21 +213,21 @@ def _plan(
         if stream.type == "video":
             cover = stream.disposition & Disposition.attached_pic
             notes.append(
-                Message("note-cover-dropped", "its cover image is left out")
+                Message("note-cover-dropped", "its cover image is dropped")
                 if cover
-                else Message("note-video-dropped", "its other video is left out")
+                else Message("note-video-dropped", "its second video track is dropped")
             )
         elif stream.type in ("audio", "subtitle"):
-            if context is not None and (codec in known or context.name in known):
+            if context is not None and (codec in supported or context.name in supported):
                 streams.add(stream.index)
             elif stream.type == "audio" and context is not None:
                 streams.add(stream.index)
-                anew.add(stream.index)
-                name = _SOUND[kind][1]
+                reencoded.add(stream.index)
+                name = _AUDIO[kind][1]
                 notes.append(
                     Message(
                         "note-sound-encoded",
-                        "{format} cannot hold its sound ({codec}), encoded anew as {name}",
+                        "{format} cannot hold its audio ({codec}); it is re-encoded as {name}",
                         {"format": kind, "codec": codec, "name": name},
                     )
                 )
@@ -231,16 +235,16 @@ def _plan(
                 notes.append(
                     Message(
                         "note-sound-dropped",
-                        "{format} cannot hold its sound ({codec}), left out",
+                        "{format} cannot hold its audio ({codec}); it is dropped",
                         {"format": kind, "codec": codec},
                     )
                     if stream.type == "audio"
                     else Message(
                         "note-subtitles-dropped",
-                        "{format} cannot hold its subtitles ({codec}), left out",
+                        "{format} cannot hold its subtitles ({codec}); they are dropped",
                         {"format": kind, "codec": codec},
                     )
                 )
         elif stream.type == "attachment":
-            notes.append(Message("note-attachment-dropped", "an attachment is left out"))
-    return frozenset(streams), frozenset(anew), notes
+            notes.append(Message("note-attachment-dropped", "an attachment is dropped"))
+    return frozenset(streams), frozenset(reencoded), notes

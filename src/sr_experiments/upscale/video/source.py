@@ -1,4 +1,4 @@
-"""Reading a video: its frames in RGB with their times, and all else as it is stored."""
+"""Reading a video: frames in RGB with their times, and the packets of all other streams."""
 
 import struct
 from collections.abc import Iterator
@@ -17,26 +17,26 @@ from numpy.typing import NDArray
 from sr_experiments.core.errors import UserError
 from sr_experiments.upscale.video.frame_colour import Colour, colour_of, to_rgb
 
-#: FFmpeg's demuxers that may open a file. Playlists are not among them: they name other files and
-#: addresses, which must not be followed.
+#: FFmpeg's demuxers that may open a file. Playlists are excluded: they name other files and
+#: addresses, which must not be opened.
 _FORMATS = "mov,matroska,asf,avi,mpegts,mpeg,flv"
-#: Those whose header tells the true duration.
+#: Those whose header has the true duration.
 _SURE = ("mov", "matroska", "asf", "avi")
 #: The identifier of ASF's File Properties Object.
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-#: Packets of sound and the like that travel together, where no frame comes between.
+#: Packets of audio and subtitles in a chunk where no frame comes between.
 _PACKETS = 256
 
 
 @dataclass
-class Piece:
-    """Packets to be copied, and the frame that comes after them.
+class MediaChunk:
+    """Packets to be copied, and the frame that follows them.
 
     Attributes:
         packets: of other streams, their times already shifted.
         rgb: uint8 ``(3, H, W)``, or None where packets come alone.
         pts: in units of the video stream's time base, from the start of the result.
-        duration: likewise; 0 if not known.
+        duration: in the same units; 0 if not known.
     """
 
     packets: list[av.Packet] = field(default_factory=list)
@@ -46,12 +46,12 @@ class Piece:
 
 
 class VideoSource:
-    """A video that is open for reading.
+    """An open video.
 
     Args:
         path: the file.
-        start: seconds that are left out.
-        duration: seconds that are read, or None for all.
+        start: seconds to skip.
+        duration: seconds to read; all if None.
         max_pixels: refuse larger frames.
 
     Attributes:
@@ -60,9 +60,9 @@ class VideoSource:
         colour: of the first frame; set once it is read, as is ``matrix``.
         matrix: the display matrix, 9 integers, or None.
         readable: seconds up to the end of the last frame that could be read.
-        cut: the file ends before it should; known once all is read.
-        damaged: packets that could not be decoded.
-        interlaced: some frame is made of two fields.
+        truncated: the file ends before it should; known once all is read.
+        damaged_packets: number of packets that could not be decoded.
+        interlaced: some frame consists of two fields.
 
     Raises:
         UserError: missing, no video, cut short before its index, or too large.
@@ -80,22 +80,22 @@ class VideoSource:
         self.colour: Colour | None = None
         self.matrix: list[int] | None = None
         self.readable = Fraction(0)
-        self.cut = self.interlaced = self._small = False
-        self.damaged = 0
+        self.truncated = self.interlaced = self._small = False
+        self.damaged_packets = 0
         self.container = _opened(path)
         try:
-            pictures = [
+            videos = [
                 s
                 for s in self.container.streams.video
                 if not s.disposition & Disposition.attached_pic and s.codec_context is not None
             ]
-            if not pictures:
+            if not videos:
                 raise UserError(
                     "video-stream-missing",
                     "{path}: there is no video in it; name another file",
                     path=path,
                 )
-            self.stream = pictures[0]
+            self.stream = videos[0]
             self._check_size(max_pixels)
         except BaseException:
             self.container.close()
@@ -103,15 +103,15 @@ class VideoSource:
         self.stream.thread_type = "AUTO"
         base = self.stream.time_base
         self.time_base: Fraction = base if base else Fraction(1, 90000)
-        #: Where the file's own clock begins; sound may begin before zero, to be cut by the player.
+        #: Where the file's clock begins; audio may begin before zero, and players drop that part.
         self.origin = Fraction(max(0, self.container.start_time or 0), av.time_base)
         total = self.container.duration
         self.total = Fraction(total, av.time_base) if total and total > 0 else None
         if self.container.format.name == "asf":
-            self._small, known = _asf_is_cut(path)
+            self._small, known = _asf_is_truncated(path)
             self.total = self.total or known
         if self.container.format.name == "avi" and self.stream.frames:
-            # Its duration is guessed from what is there, its count is as it was written.
+            # FFmpeg guesses its duration from what is there; the count is that of the header.
             self.total = self.stream.frames / self.rate
 
     def _check_size(self, max_pixels: int | None) -> None:
@@ -141,36 +141,36 @@ class VideoSource:
 
     @property
     def whole(self) -> bool:
-        """Nothing is left out."""
+        """Whether all of it is read."""
         return not self.start and self.end is None
 
     @property
     def rate(self) -> Fraction:
-        """Frames in a second, on average; a guess where the file does not tell."""
-        found = self.stream.average_rate or self.stream.guessed_rate
-        return found if found and 0 < found <= 1000 else Fraction(25)
+        """Average frames per second; guessed where the file does not have it."""
+        rate = self.stream.average_rate or self.stream.guessed_rate
+        return rate if rate and 0 < rate <= 1000 else Fraction(25)
 
     @property
     def expected(self) -> int:
-        """Frames to be read, about."""
+        """Estimated number of frames to be read."""
         if self.total is None:
             return 0
         last = self.total if self.end is None else min(self.end, self.total)
         known = self.stream.frames if self.whole else 0
         return known or max(0, round((last - self.start) * self.rate))
 
-    def pieces(self, copied: frozenset[int], skip: int = 0) -> Iterator[Piece]:
-        """Frames in the order in which they are shown, with the packets between them.
+    def chunks(self, copied: frozenset[int], skip: int = 0) -> Iterator[MediaChunk]:
+        """Frames in the order of presentation, with the packets between them.
 
         Args:
-            copied: indices of the streams whose packets are wanted.
-            skip: frames at the beginning that are decoded, looked at, and left out.
+            copied: indices of the streams whose packets are returned.
+            skip: frames at the beginning that are decoded and dropped.
 
         Raises:
             UserError: the size of the frames changes, or their colours cannot be read.
         """
         if self.start:
-            with suppress(FFmpegError):  # what cannot be sought is read from its beginning
+            with suppress(FFmpegError):  # without an index it is read from its beginning
                 self.container.seek(int((self.start + self.origin) * av.time_base), backward=True)
         waiting: list[av.Packet] = []
         last = None
@@ -180,7 +180,7 @@ class VideoSource:
                 if stream.index in copied and self._shifted(packet):
                     waiting.append(packet)
                     if len(waiting) >= _PACKETS:
-                        yield Piece(waiting)
+                        yield MediaChunk(waiting)
                         waiting = []
                 continue
             for frame in self._decoded(packet):
@@ -190,7 +190,7 @@ class VideoSource:
                 length = frame.duration or 0
                 step = length * self.time_base if length else 1 / self.rate
                 if self.end is not None and time >= self.end:
-                    yield Piece(waiting)
+                    yield MediaChunk(waiting)
                     return
                 self.readable = max(self.readable, time + step)
                 if time < self.start:
@@ -200,36 +200,36 @@ class VideoSource:
                     skip -= 1
                     continue
                 offset = round((self.origin + self.start) / self.time_base)
-                yield Piece(waiting, to_rgb(frame, colour), pts - offset, length)
+                yield MediaChunk(waiting, to_rgb(frame, colour), pts - offset, length)
                 waiting = []
-        self.cut = self.cut or self._small or self._ends_early()
-        yield Piece(waiting)
+        self.truncated = self.truncated or self._small or self._ends_early()
+        yield MediaChunk(waiting)
 
     def others(self, copied: frozenset[int]) -> Iterator[av.Packet]:
-        """The packets of other streams alone, as :meth:`pieces` gives them."""
+        """The packets of other streams, as in :meth:`chunks`."""
         if not copied:
             return
         if self.start:
             with suppress(FFmpegError):
                 self.container.seek(int((self.start + self.origin) * av.time_base), backward=True)
         streams = [s for s in self.container.streams if s.index in copied]
-        with suppress(FFmpegError):  # where the file is cut, what comes before is wanted
+        with suppress(FFmpegError):  # a truncated file ends here
             for packet in self.container.demux(streams):
                 if not packet.is_corrupt and self._shifted(packet):
                     yield packet
 
     def _packets(self) -> Iterator[av.Packet]:
-        """All packets, and at the end an empty one of the video that flushes its decoder."""
+        """All packets, with an empty one of the video at the end, which flushes its decoder."""
         self._reached = self._filmed = Fraction(0)
         self._count = 0
-        wanted = [s for s in self.container.streams if s.type in ("video", "audio", "subtitle")]
-        packets = self.container.demux(wanted)
+        streams = [s for s in self.container.streams if s.type in ("video", "audio", "subtitle")]
+        packets = self.container.demux(streams)
         while True:
             try:
                 packet = next(packets, None)
             except FFmpegError:
-                self.cut = True
-                # The decoder still holds frames that were whole.
+                self.truncated = True
+                # The decoder still holds complete frames.
                 flush: Any = av.Packet()
                 flush.stream = self.stream
                 yield flush
@@ -243,18 +243,18 @@ class VideoSource:
                     self._filmed = max(self._filmed, after - self.origin)
                     self._count += 1
             if packet.is_corrupt and self.container.format.name.startswith(_SURE):
-                self.cut = True  # fewer bytes than the file promised for it
+                self.truncated = True  # fewer bytes than its header says
                 continue
             yield packet
 
     def _ends_early(self) -> bool:
-        """The header promised more, of the video itself or, if it tells only that, of the file."""
+        """Whether less was read than the header says, of the stream or else of the file."""
         if not self.container.format.name.startswith(_SURE):
             return False
         if self.container.format.name == "avi" and not self.start:
-            # The count may be one more than there are, where frames are stored out of order.
+            # The count may be too large by one where frames are stored out of order.
             return self._count + 2 < self.stream.frames
-        # ASF counts whole blocks of sound, of which the last may be nearly empty.
+        # ASF counts whole blocks of audio, of which the last may be nearly empty.
         least = Fraction(1) if self.container.format.name == "asf" else Fraction(1, 4)
         slack = max(least, 2 / self.rate)
         if self.stream.duration:
@@ -268,11 +268,11 @@ class VideoSource:
         except av.EOFError:
             return []
         except FFmpegError:
-            self.damaged += 1
+            self.damaged_packets += 1
             return []
 
     def _pts(self, frame: av.VideoFrame, last: int | None) -> int:
-        """The frame's time; later than the one before even where the file is wrong."""
+        """The frame's time, made later than the one before where the file is wrong."""
         step = max(1, round(1 / (self.rate * self.time_base)))
         if frame.pts is None:
             return (
@@ -284,7 +284,7 @@ class VideoSource:
         return pts if last is None or pts > last else last + 1
 
     def _seen(self, frame: av.VideoFrame) -> Colour:
-        """Note what a frame tells of the video."""
+        """Check a frame and record what it tells about the video."""
         if (frame.width, frame.height) != (self.stream.width, self.stream.height):
             at = float(self.readable)
             raise UserError(
@@ -308,7 +308,7 @@ class VideoSource:
         return self.colour
 
     def _shifted(self, packet: av.Packet) -> bool:
-        """Shift a packet's times to the result's; False if it is not to be copied."""
+        """Shift a packet's times to those of the result; False if it is not to be copied."""
         if not packet.size or packet.pts is None:
             return False
         base = packet.time_base
@@ -323,7 +323,7 @@ class VideoSource:
         offset = round((self.origin + self.start) / base)
         dts = packet.pts if packet.dts is None else packet.dts
         packet.pts, packet.dts = packet.pts - offset, dts - offset
-        if self.start and packet.pts < 0:  # a caption that stands when the piece begins
+        if self.start and packet.pts < 0:  # a caption that is shown already at the start
             packet.duration = max(1, (packet.duration or 0) + packet.pts)
             packet.pts = packet.dts = 0
         return True
@@ -345,24 +345,26 @@ def _opened(path: Path) -> Any:
             raise UserError(
                 "video-index-missing",
                 "{path}: cut short, 0 seconds can be read: the index at its end is missing; copy "
-                "it again from where it came from",
+                "it again from its source",
                 path=path,
             ) from None
         if isinstance(error, PermissionError):
             raise UserError(
-                "video-not-permitted", "{path}: may not be read; change its permissions", path=path
+                "video-not-permitted",
+                "{path}: no permission to read it; change its permissions",
+                path=path,
             ) from None
         raise UserError(
             "video-unreadable",
-            "{path}: not a video that can be read; replace or remove it",
+            "{path}: not a video that FFmpeg can read; replace or remove it",
             path=path,
         ) from None
 
 
-def _asf_is_cut(path: Path) -> tuple[bool, Fraction | None]:
-    """Whether an ASF file is smaller than it says, and its seconds.
+def _asf_is_truncated(path: Path) -> tuple[bool, Fraction | None]:
+    """Whether an ASF file is smaller than its header says, and its duration in seconds.
 
-    FFmpeg does not tell the duration of such a file. Source: Advanced Systems Format, section 3.2.
+    FFmpeg does not give the duration of such a file. Source: Advanced Systems Format, section 3.2.
     """
     with path.open("rb") as file:
         head = file.read(1 << 16)
@@ -370,7 +372,7 @@ def _asf_is_cut(path: Path) -> tuple[bool, Fraction | None]:
     if at < 0 or len(head) < at + 92:
         return False, None
     size, _, _, play, _, preroll, flags = struct.unpack_from("<6QI", head, at + 40)
-    if flags & 1:  # it was written to a stream, and nothing was known beforehand
+    if flags & 1:  # a live stream, whose size was not known
         return False, None
     seconds = Fraction(play, 10**7) - Fraction(preroll, 1000)
     return path.stat().st_size < size, seconds if seconds > 0 else None
@@ -379,7 +381,7 @@ def _asf_is_cut(path: Path) -> tuple[bool, Fraction | None]:
 def _display_matrix(frame: av.VideoFrame) -> list[int] | None:
     data: Any = frame.side_data
     try:
-        found = data["DISPLAYMATRIX"]
+        matrix = data["DISPLAYMATRIX"]
     except KeyError:
         return None
-    return np.frombuffer(bytes(found), np.int32)[:9].tolist()
+    return np.frombuffer(bytes(matrix), np.int32)[:9].tolist()

@@ -8,15 +8,12 @@ import pytest
 import torch
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.training.distillation.teacher_losses import (
-    FAKD,
-    LSFD,
-    Contrastive,
-    FitNet,
-    OutputL1,
-    Seen,
-    affinity,
-)
+from sr_experiments.training.distillation.contrastive import Contrastive
+from sr_experiments.training.distillation.distillation_loss import NetworkOutput
+from sr_experiments.training.distillation.fakd import FAKD, affinity
+from sr_experiments.training.distillation.fitnet import FitNet
+from sr_experiments.training.distillation.lsfd import LSFD
+from sr_experiments.training.distillation.output_l1 import OutputL1
 
 LOSSES = {
     "contrastive l1": lambda: Contrastive("l1", negatives="both"),
@@ -48,7 +45,8 @@ def scene(dtype=torch.double, grad=True):
         return made.requires_grad_(grad)
 
     student, teacher = (
-        Seen(draw(3, 3, 4, 4, positive=True), (draw(3, c, 2, 3), draw(3, c, 2, 3))) for c in (2, 4)
+        NetworkOutput(draw(3, 3, 4, 4, positive=True), (draw(3, c, 2, 3), draw(3, c, 2, 3)))
+        for c in (2, 4)
     )
     return student, teacher, draw(3, 3, 4, 4, positive=True)
 
@@ -79,10 +77,10 @@ def connected(name, student, teacher):
 def test_three_images_by_hand(similarity, negatives, contrast):
     loss = Contrastive(similarity, negatives=negatives)
     assert loss.contrast(STUDENT, TEACHER).item() == pytest.approx(contrast, rel=1e-12)
-    found = loss(Seen(STUDENT), Seen(TEACHER), STUDENT + 2)
+    found = loss(NetworkOutput(STUDENT), NetworkOutput(TEACHER), STUDENT + 2)
     assert found.item() == pytest.approx(2 + 10 * contrast, rel=1e-12)
     # In 0 to 255 or in 0 to 1, the contrast weighs the same.
-    again = loss(Seen(STUDENT / 255), Seen(TEACHER / 255), STUDENT / 255)
+    again = loss(NetworkOutput(STUDENT / 255), NetworkOutput(TEACHER / 255), STUDENT / 255)
     assert again.item() == pytest.approx(10 * contrast, rel=1e-12)
 
 
@@ -119,8 +117,10 @@ def test_fakd_by_hand():
         return torch.stack([first, first[..., :1].expand_as(first)])
 
     # Off the diagonal .96 against 0, and 0 against 1: two of the eight entries of a batch.
-    student = Seen(images([1, 1], [0, 0]), (tap([3, 4], [8, 6]), tap([1, 0], [0, 1])))
-    teacher = Seen(images([1, 5], [0, 4]), (tap([1, 0, 0], [0, 5, 0]), tap([2, 0, 0], [7, 0, 0])))
+    student = NetworkOutput(images([1, 1], [0, 0]), (tap([3, 4], [8, 6]), tap([1, 0], [0, 1])))
+    teacher = NetworkOutput(
+        images([1, 5], [0, 4]), (tap([1, 0, 0], [0, 5, 0]), tap([2, 0, 0], [7, 0, 0]))
+    )
     truth = images([2, 4], [2, 2])  # L1(S, HR) = 2, L1(S, T) = 2
     assert FAKD()(student, teacher, truth).item() == pytest.approx(2 + 10 * (0.24 + 0.25))
     found = FAKD(0.25, 1)(student, teacher, truth + 4)  # L1(S, HR) = 6
@@ -128,7 +128,11 @@ def test_fakd_by_hand():
 
 
 def test_output_distillation_by_hand():
-    student, teacher, truth = Seen(images([1, 1])), Seen(images([1, 5])), images([5, 7])
+    student, teacher, truth = (
+        NetworkOutput(images([1, 1])),
+        NetworkOutput(images([1, 5])),
+        images([5, 7]),
+    )
     assert OutputL1()(student, teacher, truth).item() == 0.5 * 5 + 0.5 * 2
     assert OutputL1(0.2)(student, teacher, truth).item() == pytest.approx(0.8 * 5 + 0.2 * 2)
 
@@ -141,7 +145,9 @@ def one_tap(loss, weight, bias, ours, theirs):
     with torch.no_grad():
         loss.adapters[0].weight.copy_(torch.tensor(weight)[..., None, None])
         loss.adapters[0].bias.copy_(torch.tensor(bias))
-    return loss(Seen(images([0]), (ours,)), Seen(images([0]), (theirs,)), images([0])).item()
+    return loss(
+        NetworkOutput(images([0]), (ours,)), NetworkOutput(images([0]), (theirs,)), images([0])
+    ).item()
 
 
 def test_hints_and_selected_hints_by_hand():
@@ -202,7 +208,7 @@ def test_gradients_are_those_of_the_value(name):
         torch.testing.assert_close(real, held)
 
     def value(output, *features):
-        return loss(Seen(output, features), teacher, truth)
+        return loss(NetworkOutput(output, features), teacher, truth)
 
     assert torch.autograd.gradcheck(value, (student.output, *student.features))
 
@@ -220,7 +226,9 @@ def test_precision_of_the_training_does_not_matter(name):
     half, known, coarse = scene(torch.bfloat16, grad=False)
     found = loss(half, known, coarse)
     assert found.dtype == torch.float32
-    widened = [Seen(s.output.float(), tuple(f.float() for f in s.features)) for s in (half, known)]
+    widened = [
+        NetworkOutput(s.output.float(), tuple(f.float() for f in s.features)) for s in (half, known)
+    ]
     assert torch.equal(found, loss(*widened, coarse.float()))
 
 
@@ -245,7 +253,7 @@ def test_fakd_keeps_no_affinity():
     taps = [torch.rand(2, 2, 8, 8, requires_grad=grad) for grad in (True, False)]
     output = torch.rand(2, 1, 8, 8)
     with kept_for_the_gradient() as kept:
-        FAKD()(Seen(output, (taps[0],)), Seen(output, (taps[1],)), output)
+        FAKD()(NetworkOutput(output, (taps[0],)), NetworkOutput(output, (taps[1],)), output)
     assert max(kept, default=0) < 64 * 64
 
 
@@ -253,7 +261,7 @@ def test_what_cannot_be_compared_is_refused():
     student, teacher, truth = scene(grad=False)
 
     def first(seen):
-        return Seen(seen.output[:1], tuple(f[:1] for f in seen.features))
+        return NetworkOutput(seen.output[:1], tuple(f[:1] for f in seen.features))
 
     with pytest.raises(UserError, match="a batch of 1 image has no negatives"):
         Contrastive("l1")(first(student), first(teacher), truth[:1])
