@@ -1,6 +1,6 @@
-"""``make bench``: the figures that the suite's speed is judged by, each with its target.
+"""``make bench``: measure the speed of the suite, each figure with its target.
 
-Peers are other projects' checkouts beside this one; see README.md in this folder.
+Peers are checkouts of other projects; see README.md in this folder.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import platform
 import tempfile
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch: one core is what the targets are about
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch: the targets are for one core
 
 import peers
 import torch
@@ -27,13 +27,19 @@ def main(argv: list[str] | None = None) -> int:
     """Measure, print a table, write JSON.
 
     Returns:
-        0 whether or not a target is met: a figure is no verdict on a loaded machine.
+        0, also where a target is missed: on a loaded machine this proves nothing.
     """
     known = FIGURES | PROCESSES | {"gpu": gpu}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("only", nargs="*", help=f"some of {', '.join(known)}, growth")
-    parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where to write")
-    parser.add_argument("--rounds", type=int, default=9, help="counted rounds of each figure")
+    parser.add_argument(
+        "only", nargs="*", help=f"figures to measure: {', '.join(known)} (default: these), growth"
+    )
+    parser.add_argument(
+        "--json", type=Path, default=Path("bench.json"), help="output file (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=9, help="rounds per figure (default: %(default)s)"
+    )
     options = parser.parse_args(argv)
     chosen = options.only or list(known)
     known["growth"] = growth
@@ -45,12 +51,12 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen:
             with console.status(f"measuring {name}"):
-                place = Path(folder) / name
-                place.mkdir()
-                measured += known[name](place, options.rounds)
+                work_folder = Path(folder) / name
+                work_folder.mkdir()
+                measured += known[name](work_folder, options.rounds)
     console.print(_table(measured))
-    for why in peers.absent.values():
-        console.print(f"left out: {why}", highlight=False, soft_wrap=True)
+    for reason in peers.absent.values():
+        console.print(f"left out: {reason}", highlight=False, soft_wrap=True)
     machine = {
         "processor": platform.processor() or platform.machine(),
         "torch": torch.__version__,
@@ -69,16 +75,17 @@ def _table(measured: list[Figure]) -> Table:
     table = Table(title="One thread, processor time, medians")
     for column in ("figure", "ours", "peer", "ratio", "target", "", "note"):
         table.add_column(column, justify="right" if column in ("ours", "peer", "ratio") else "left")
-    for one in measured:
-        peer = f"{_short(one.peer)} {one.peer_name}" if one.peer else ""
-        ratio = f"{one.ratio:.3g}" if one.ratio else ""
-        row = (f"{_short(one.ours)} {one.unit}", peer, ratio, one.wanted, one.verdict, one.note)
-        table.add_row(one.name, *row)
+    for figure in measured:
+        peer = f"{_short(figure.peer)} {figure.peer_name}" if figure.peer else ""
+        ratio = f"{figure.ratio:.3g}" if figure.ratio else ""
+        ours = f"{_short(figure.ours)} {figure.unit}"
+        row = (ours, peer, ratio, figure.wanted, figure.verdict, figure.note)
+        table.add_row(figure.name, *row)
     return table
 
 
 def _short(value: float) -> str:
-    """Three digits, or all before the point."""
+    """Three significant digits, or all before the decimal point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

@@ -1,4 +1,4 @@
-"""What is measured inside of this process, each figure on one thread."""
+"""Figures measured in this process, on one thread."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ import peers
 import torch
 from PIL import Image
 from timing import Figure, alternate, quotient
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from sr_experiments.data.datamodule import Batch
 from sr_experiments.data.patches import CropSampler, cut
@@ -31,7 +31,7 @@ BATCH, PATCH, SCALE = 16, 48, 2
 
 
 def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Noise that is smooth, as photographs are: uint8 ``(H, W, 3)``."""
+    """Smooth noise with the statistics of a photograph, uint8 ``(H, W, 3)``."""
     generator = np.random.default_rng(seed)
     coarse = torch.from_numpy(generator.uniform(0, 255, (1, 3, height // 8 + 2, width // 8 + 2)))
     fine = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bicubic")[0]
@@ -39,24 +39,30 @@ def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
     return fine.clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
 
 
+def write_pairs(folder: Path, height: int, width: int, count: int) -> Pairs:
+    """Write ``count`` images and their LR halves in the layout of DIV2K, and open them."""
+    hr, lr = folder / "set" / "HR", folder / "set" / "LR_bicubic" / "X2"
+    for path in (hr, lr):
+        path.mkdir(parents=True)
+    image = photograph(height, width)
+    for index in range(count):
+        rolled = np.roll(image, 16 * index, axis=1)
+        Image.fromarray(rolled).save(hr / f"{index:04}.png", compress_level=1)
+        small = np.ascontiguousarray(rolled[::2, ::2])
+        Image.fromarray(small).save(lr / f"{index:04}x2.png", compress_level=1)
+    cache = folder / "cache"
+    return open_pairs(find_images(str(hr), folder, cache), SCALE, cache)
+
+
 def patches(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Batches of pairs of patches, from DIV2K-sized and from small pictures."""
+    """Batches of LR and HR patches, from images of DIV2K's size and from small ones."""
     edsr = peers.edsr_modules()
     for (height, width), count, wanted in (((1344, 2040), 12, 15.0), ((338, 510), 100, 4.0)):
-        place = folder / f"{height}"
-        hr, lr = place / "set" / "HR", place / "set" / "LR_bicubic" / "X2"
-        for path in (hr, lr):
-            path.mkdir(parents=True)
-        picture = photograph(height, width)
-        for index in range(count):
-            rolled = np.roll(picture, 16 * index, axis=1)
-            Image.fromarray(rolled).save(hr / f"{index:04}.png", compress_level=1)
-            small = np.ascontiguousarray(rolled[::2, ::2])
-            Image.fromarray(small).save(lr / f"{index:04}x2.png", compress_level=1)
-        pairs = open_pairs(find_images(str(hr), folder, place / "cache"), SCALE, place / "cache")
+        images = folder / f"{height}"
+        pairs = write_pairs(images, height, width, count)
         works: list[tuple[Callable[[], object], int]] = [(batches(pairs), 60)]
         if edsr:
-            works.append((partial(next, _edsr_stream(edsr, place)), 4))
+            works.append((partial(next, _edsr_stream(edsr, images)), 4))
         seconds = alternate(works, rounds)
         yield Figure(
             f"patches from {width}x{height}",
@@ -72,27 +78,33 @@ def patches(folder: Path, rounds: int) -> Iterator[Figure]:
 
 
 def batches(pairs: Pairs) -> Callable[[], object]:
-    """One batch after the other, as training draws them."""
+    """Return a function that cuts the next batch, as training does."""
     sampler = CropSampler(pairs.lr.heights, pairs.lr.widths, PATCH, BATCH, 0)
     numbers = itertools.count()
     return lambda: cut(pairs, sampler(next(numbers)), PATCH)
 
 
-def _edsr_stream(edsr: Any, place: Path) -> Iterator[Any]:
-    """Its own data set and torch's loader, in this process, as its trainer has them."""
+def edsr_data(edsr: Any, folder: Path) -> Dataset[Any]:
+    """EDSR-PyTorch's data set over the images of :func:`write_pairs`."""
     arguments = Namespace(
-        model="EDSR", scale=[SCALE], dir_data=str(place), ext="sep", batch_size=BATCH,
+        model="EDSR", scale=[SCALE], dir_data=str(folder), ext="sep", batch_size=BATCH,
         test_every=1000, data_train=["set"], patch_size=SCALE * PATCH, n_colors=3, rgb_range=255,
         no_augment=False,
     )  # fmt: skip
-    with contextlib.redirect_stdout(io.StringIO()):  # it names every file it makes
-        loader = DataLoader(edsr.SRData(arguments, name="set"), BATCH, shuffle=True)
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints the name of every file it writes
+        dataset: Dataset[Any] = edsr.SRData(arguments, name="set")
+    return dataset
+
+
+def _edsr_stream(edsr: Any, folder: Path) -> Iterator[Any]:
+    """Batches of EDSR-PyTorch's data set from torch's loader, in this process."""
+    loader = DataLoader(edsr_data(edsr, folder), BATCH, shuffle=True)
     while True:
         yield from loader
 
 
 def step(folder: Path, rounds: int) -> Iterator[Figure]:
-    """An update of EDSR-baseline x2: as trained by default, and what faster settings bring."""
+    """An update of EDSR-baseline x2: in the default settings and in faster ones."""
     edsr = peers.edsr_modules()
     generator = torch.Generator().manual_seed(0)
     lr, hr = (
@@ -100,30 +112,32 @@ def step(folder: Path, rounds: int) -> Iterator[Figure]:
         for side in (PATCH, SCALE * PATCH)
     )
     variants = {
-        "fp32": update(Batch(lr, hr, 0), False, False),
-        "fp32, channels last": update(Batch(lr, hr, 0), True, False),
-        "bf16": update(Batch(lr, hr, 0), False, True),
-        "trainer=fast": update(Batch(lr, hr, 0), True, True),
+        "fp32": edsr_update(Batch(lr, hr, 0), False, False),
+        "fp32, channels last": edsr_update(Batch(lr, hr, 0), True, False),
+        "bf16": edsr_update(Batch(lr, hr, 0), False, True),
+        "trainer=fast": edsr_update(Batch(lr, hr, 0), True, True),
     }
     works = list(variants.values())
     if edsr:
-        works.append(_edsr_update(edsr, lr.float(), hr.float()))
+        works.append(_peer_update(edsr, lr.float(), hr.float()))
     seconds = alternate([(work, 1) for work in works], max(2, rounds // 3))
-    for name, mine in zip(variants, seconds, strict=False):
+    for name, ours in zip(variants, seconds, strict=False):
         yield Figure(
             f"update of EDSR 16x64 x2, {name}",
-            1e3 * median(mine),
+            1e3 * median(ours),
             "ms",
             0.45,
             peer=1e3 * median(seconds[-1]) if edsr else None,
             peer_name="EDSR-PyTorch",
-            ratio=quotient(mine, seconds[-1]) if edsr else None,
+            ratio=quotient(ours, seconds[-1]) if edsr else None,
             of_ratio=True,
         )
 
 
-def update(batch: Batch, channels_last: bool, mixed: bool, **network: int) -> Callable[[], None]:
-    """An update of an EDSR, the baseline unless ``network`` says otherwise."""
+def edsr_update(
+    batch: Batch, channels_last: bool, mixed: bool, **network: int
+) -> Callable[[], None]:
+    """Return a function that updates an EDSR, by default the baseline."""
     module = Supervised(EDSR(SCALE, **network))
     if channels_last:
         module.to(memory_format=torch.channels_last)
@@ -131,8 +145,14 @@ def update(batch: Batch, channels_last: bool, mixed: bool, **network: int) -> Ca
             lr=batch.lr.contiguous(memory_format=torch.channels_last),
             hr=batch.hr.contiguous(memory_format=torch.channels_last),
         )
-    fused = True if channels_last and mixed else None  # as trainer=fast has it
-    optimizer = torch.optim.Adam(module.trained(), lr=1e-4, fused=fused)
+    return update(module, batch, mixed, fused=channels_last and mixed)  # both: trainer=fast
+
+
+def update(
+    module: Supervised, batch: Batch, mixed: bool = False, fused: bool = False
+) -> Callable[[], None]:
+    """Return a function that makes one update of a module with Adam."""
+    optimizer = torch.optim.Adam(module.trained(), lr=1e-4, fused=fused or None)
 
     def work() -> None:
         optimizer.zero_grad()
@@ -145,14 +165,14 @@ def update(batch: Batch, channels_last: bool, mixed: bool, **network: int) -> Ca
 
 
 def edsr_peer(edsr: Any) -> torch.nn.Module:
-    """Its baseline."""
+    """EDSR-PyTorch's baseline network."""
     return edsr.EDSR(
         Namespace(n_resblocks=16, n_feats=64, res_scale=1, scale=[SCALE], rgb_range=255, n_colors=3)
     )
 
 
-def _edsr_update(edsr: Any, lr: torch.Tensor, hr: torch.Tensor) -> Callable[[], None]:
-    """Its network in the loop of its trainer."""
+def _peer_update(edsr: Any, lr: torch.Tensor, hr: torch.Tensor) -> Callable[[], None]:
+    """EDSR-PyTorch's network in the loop of its trainer."""
     network = edsr_peer(edsr)
     trained = [p for p in network.parameters() if p.requires_grad]
     optimizer, criterion = torch.optim.Adam(trained, lr=1e-4), torch.nn.L1Loss()
@@ -166,7 +186,7 @@ def _edsr_update(edsr: Any, lr: torch.Tensor, hr: torch.Tensor) -> Callable[[], 
 
 
 def scoring(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Five protocols of pictures of B100's size, against four of BasicSR's figures."""
+    """All protocols on images of B100's size, against four scores of BasicSR."""
     basicsr = peers.basicsr_modules()
     hr = torch.from_numpy(photograph(320, 480)).permute(2, 0, 1).contiguous()
     sr = imresize(downscale(hr, SCALE), SCALE)
@@ -186,17 +206,17 @@ def scoring(folder: Path, rounds: int) -> Iterator[Figure]:
     if basicsr:
         works.append((theirs, 2))
         ours = score_batch(sr[None], hr[None], SCALE)[0].tolist()
-        found = (ours[0], ours[1], ours[4], ours[5])  # y and rgb
-        difference = max(abs(a - b) for a, b in zip(found, theirs(), strict=True))
+        same = (ours[0], ours[1], ours[4], ours[5])  # y and rgb
+        difference = max(abs(a - b) for a, b in zip(same, theirs(), strict=True))
         note = f"largest difference {difference:.1e}"
     seconds = alternate(works, rounds)
     yield Figure(
-        "all protocols, a picture of 480x320",
+        "all protocols, an image of 480x320",
         1e3 * median(seconds[0]),
         "ms",
         1 / 3,
         peer=1e3 * median(seconds[1]) if basicsr else None,
-        peer_name="BasicSR, numpy, four figures",
+        peer_name="BasicSR, numpy, four scores",
         ratio=quotient(seconds[0], seconds[1]) if basicsr else None,
         of_ratio=True,
         note=note,
@@ -205,7 +225,7 @@ def scoring(folder: Path, rounds: int) -> Iterator[Figure]:
 
 
 def _share(hr: torch.Tensor) -> Figure:
-    """How much of a validation pass scoring is, for the network of the quick budget."""
+    """Scoring's share of a validation pass, with the network of the quick budget."""
     network, lr = EDSR(SCALE, 4, 16).eval(), downscale(hr, SCALE)
     works = [
         (lambda: upscale(network, lr[None]), 2),
@@ -213,16 +233,16 @@ def _share(hr: torch.Tensor) -> Figure:
     ]
     enlarged, scored = alternate(works, 9)
     share = median(s / (e + s) for e, s in zip(enlarged, scored, strict=True))
-    return Figure("scoring's share of a look at a picture, EDSR 4x16", share, "", 0.5)
+    return Figure("scoring's share of validating an image, EDSR 4x16", share, "", 0.5)
 
 
 def bicubic(folder: Path, rounds: int) -> Iterator[Figure]:
-    """2040x1344 to half its size; exactness is the tests' business."""
+    """Bicubic of an image of 2040x1344 to half its size; tests check the values."""
     basicsr = peers.basicsr_modules()
-    picture = photograph(1344, 2040)
-    works: list[tuple[Callable[[], object], int]] = [(lambda: imresize(picture, 1 / 2), 2)]
+    image = photograph(1344, 2040)
+    works: list[tuple[Callable[[], object], int]] = [(lambda: imresize(image, 1 / 2), 2)]
     if basicsr:
-        works.append((lambda: basicsr.imresize(picture.astype(np.float32) / 255, 1 / 2), 1))
+        works.append((lambda: basicsr.imresize(image.astype(np.float32) / 255, 1 / 2), 1))
     seconds = alternate(works, rounds)
     yield Figure(
         "bicubic, 2040x1344 to a half",

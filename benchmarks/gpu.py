@@ -1,26 +1,20 @@
-"""What is measured on a GPU, where there is one: whole updates, batches included."""
+"""Figures measured on a GPU: whole updates, with their batches, and scores."""
 
-import contextlib
-import io
 import itertools
 import time
-from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
-import numpy as np
 import peers
 import torch
-from figures import BATCH, PATCH, SCALE, edsr_peer, photograph
-from PIL import Image
+from figures import BATCH, PATCH, SCALE, edsr_data, edsr_peer, photograph, write_pairs
 from timing import Figure
 from torch.nn import functional
 
 from sr_experiments.data.datamodule import Batch
 from sr_experiments.data.patches import CropSampler, cut
-from sr_experiments.data.sources import find_images
-from sr_experiments.data.store import Pairs, open_pairs
+from sr_experiments.data.store import Pairs
 from sr_experiments.metrics.scoring import score_batch
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.training.module import Supervised
@@ -30,11 +24,11 @@ MULTIPLY_ADDS = (3 * 64 + 33 * 64 * 64 + 64 * 256 + 4 * 64 * 3) * 9
 
 
 def gpu(folder: Path, rounds: int, device: str = "cuda") -> Iterator[Figure]:
-    """Updates of EDSR-baseline x2 and scores; nothing without a GPU."""
+    """Updates of EDSR-baseline x2, and scores; no figures without a GPU."""
     if device == "cuda" and not torch.cuda.is_available():
-        peers.absent["gpu"] = "figures of a GPU: PyTorch finds none"
+        peers.absent["gpu"] = "figures of a GPU: PyTorch finds no GPU"
         return
-    pairs = _pictures(folder)
+    pairs = write_pairs(folder, 1344, 2040, 12)
     peer = peers.edsr_modules()
     theirs = _theirs(peer, folder, device) if peer else None
     other = _rate(theirs, rounds, device) if theirs else None
@@ -43,7 +37,7 @@ def gpu(folder: Path, rounds: int, device: str = "cuda") -> Iterator[Figure]:
         if mode and device == "cpu":
             continue
         rate = _rate(_ours(pairs.to(device), mode, device), rounds, device)
-        done = 3 * 2 * MULTIPLY_ADDS * PATCH**2 * rate  # forwards, and twice as much backwards
+        used = 3 * 2 * MULTIPLY_ADDS * PATCH**2 * rate  # forward, and twice that backward
         yield Figure(
             f"training of EDSR 16x64 x2, trainer={name}",
             rate,
@@ -54,28 +48,15 @@ def gpu(folder: Path, rounds: int, device: str = "cuda") -> Iterator[Figure]:
             peer_name="EDSR-PyTorch, its defaults",
             ratio=rate / other if other else None,
             of_ratio=True,
-            note=f"{done / top:.0%} of the {top / 1e12:.3g} TFLOP/s of its convolutions alone",
+            note=f"{used / top:.0%} of the {top / 1e12:.3g} TFLOP/s of its convolutions alone",
         )
     hr = torch.from_numpy(photograph(320, 480)).permute(2, 0, 1)[None].to(device)
     seconds = 1 / _rate(lambda: score_batch(hr.flip(-1), hr, SCALE), rounds, device, 1)
     yield Figure("all protocols, 480x320, on the GPU", 1e3 * seconds, "ms")
 
 
-def _pictures(folder: Path) -> Pairs:
-    hr, lr = folder / "set" / "HR", folder / "set" / "LR_bicubic" / "X2"
-    for path in (hr, lr):
-        path.mkdir(parents=True)
-    picture = photograph(1344, 2040)
-    for index in range(12):
-        rolled = np.roll(picture, 16 * index, axis=1)
-        Image.fromarray(rolled).save(hr / f"{index:04}.png", compress_level=1)
-        small = np.ascontiguousarray(rolled[::2, ::2])
-        Image.fromarray(small).save(lr / f"{index:04}x2.png", compress_level=1)
-    return open_pairs(find_images(str(hr), folder, folder / "cache"), SCALE, folder / "cache")
-
-
 def _rate(work: Callable[[], object], rounds: int, device: str, images: int = BATCH) -> float:
-    """Images a second by the clock, the median of rounds of 50 calls after 20 to warm up."""
+    """Images per second of wall time: median over rounds of 50 calls, after 20 calls of warm-up."""
     calls, first = (50, 20) if device == "cuda" else (1, 1)
     wait = torch.cuda.synchronize if device == "cuda" else lambda: None
     for _ in range(first):
@@ -92,7 +73,7 @@ def _rate(work: Callable[[], object], rounds: int, device: str, images: int = BA
 
 
 def _ours(pairs: Pairs, mode: str | None, device: str) -> Callable[[], None]:
-    """As ``trainer=fast`` trains: batches cut on the device, bfloat16, a fused optimiser."""
+    """An update as with ``trainer=fast``: batches cut on the device, bfloat16, fused Adam."""
     module = Supervised(EDSR(SCALE)).to(device)
     module.to(memory_format=torch.channels_last)
     if mode:
@@ -114,17 +95,14 @@ def _ours(pairs: Pairs, mode: str | None, device: str) -> Callable[[], None]:
 
 
 def _theirs(edsr: object, folder: Path, device: str) -> Callable[[], None]:
-    """Its data set, its loader with its six workers, its network, in the loop of its trainer."""
-    arguments = Namespace(
-        model="EDSR", scale=[SCALE], dir_data=str(folder), ext="sep", batch_size=BATCH,
-        test_every=1000, data_train=["set"], patch_size=SCALE * PATCH, n_colors=3, rgb_range=255,
-        no_augment=False,
-    )  # fmt: skip
-    with contextlib.redirect_stdout(io.StringIO()):
-        data = edsr.SRData(arguments, name="set")  # type: ignore[attr-defined]
+    """An update as EDSR-PyTorch's trainer makes it, with its data set and six loader workers."""
     workers = 6 if device == "cuda" else 0
     loader = torch.utils.data.DataLoader(
-        data, BATCH, shuffle=True, pin_memory=device == "cuda", num_workers=workers
+        edsr_data(edsr, folder),
+        BATCH,
+        shuffle=True,
+        pin_memory=device == "cuda",
+        num_workers=workers,
     )
     network = edsr_peer(edsr).to(device)
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=1e-4)
@@ -143,7 +121,7 @@ def _theirs(edsr: object, folder: Path, device: str) -> Callable[[], None]:
 
 
 def _convolution(device: str, rounds: int) -> float:
-    """Operations a second of a body's convolution by itself, forwards and backwards, bfloat16."""
+    """Operations per second of the body's convolution alone, forward and backward, in bfloat16."""
     features = torch.randn(BATCH, 64, PATCH, PATCH, device=device, dtype=torch.bfloat16)
     features = features.contiguous(memory_format=torch.channels_last).requires_grad_()
     weight = torch.randn(64, 64, 3, 3, device=device, dtype=torch.bfloat16, requires_grad=True)

@@ -1,4 +1,4 @@
-"""How costs grow with what is asked for."""
+"""How the cost grows with the size of images, batches, networks and sets of runs."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from figures import BATCH, SCALE, batches, photograph, update
+from figures import BATCH, SCALE, batches, edsr_update, photograph
 from processes import used, write_runs
 from timing import Figure, alternate
 
@@ -19,7 +19,7 @@ from sr_experiments.metrics.scoring import score_batch
 
 
 def growth(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Patches, updates, scores, the bicubic and the report."""
+    """Patches, updates, scores, bicubic and the report."""
     yield from _patches(rounds)
     yield from _updates(max(3, rounds // 3))
     yield from _scores(max(3, rounds // 2))
@@ -44,24 +44,24 @@ def _patches(rounds: int) -> Iterator[Figure]:
         ((338, 510), 4), ((338, 510), 512),
     ):  # fmt: skip
         (seconds,) = alternate([(batches(_noise(height, width, count)), 60)], rounds)
-        name = f"patches, {count} pictures of {width}x{height}"
+        name = f"patches, {count} images of {width}x{height}"
         yield Figure(name, BATCH / median(seconds), "patches/s")
 
 
 def _updates(rounds: int) -> Iterator[Figure]:
-    """Around EDSR 8x32, batch 16, patches of 24x24: one of them changed at a time."""
-    usual = {"n_resblocks": 8, "n_feats": 32}
-    sizes = [(batch, 24, usual) for batch in (4, 8, 16, 32)]
-    sizes += [(16, patch, usual) for patch in (12, 48)]
-    sizes += [(16, 24, usual | {"n_feats": feats}) for feats in (16, 64, 128)]
-    sizes += [(16, 24, usual | {"n_resblocks": blocks}) for blocks in (4, 16, 32)]
+    """EDSR 8x32 with batches of 16 patches of 24x24, one of these varied at a time."""
+    default = {"n_resblocks": 8, "n_feats": 32}
+    sizes = [(batch, 24, default) for batch in (4, 8, 16, 32)]
+    sizes += [(16, patch, default) for patch in (12, 48)]
+    sizes += [(16, 24, default | {"n_feats": feats}) for feats in (16, 64, 128)]
+    sizes += [(16, 24, default | {"n_resblocks": blocks}) for blocks in (4, 16, 32)]
     works = []
     for batch, patch, network in sizes:
         lr, hr = (
             torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8)
             for side in (patch, SCALE * patch)
         )
-        works.append((update(Batch(lr, hr, 0), True, False, **network), 1))
+        works.append((edsr_update(Batch(lr, hr, 0), True, False, **network), 1))
     for (batch, patch, network), seconds in zip(sizes, alternate(works, rounds), strict=True):
         name = f"{network['n_resblocks']}x{network['n_feats']}"
         name = f"update of EDSR {name}, batch {batch}, patch {patch}"
@@ -70,17 +70,17 @@ def _updates(rounds: int) -> Iterator[Figure]:
 
 def _scores(rounds: int) -> Iterator[Figure]:
     for height, width in ((160, 240), (320, 480), (640, 960), (1344, 2040)):
-        picture = torch.from_numpy(photograph(height, width)).permute(2, 0, 1).contiguous()
-        other = imresize(downscale(picture, SCALE), SCALE)
+        image = torch.from_numpy(photograph(height, width)).permute(2, 0, 1).contiguous()
+        sr = imresize(downscale(image, SCALE), SCALE)
         works = [
-            (partial(score_batch, other[None], picture[None], SCALE), 1),
-            (partial(imresize, picture, 1 / 2), 1),
+            (partial(score_batch, sr[None], image[None], SCALE), 1),
+            (partial(imresize, image, 1 / 2), 1),
         ]
         scored, shrunk = alternate(works, rounds)
         area = height * width / 1e6
-        for what, seconds in (("scores", scored), ("bicubic to a half", shrunk)):
-            note = f"{1e3 * median(seconds) / area:.0f} ms a megapixel"
-            yield Figure(f"{what}, {width}x{height}", 1e3 * median(seconds), "ms", note=note)
+        for work, seconds in (("scores", scored), ("bicubic to a half", shrunk)):
+            note = f"{1e3 * median(seconds) / area:.0f} ms per megapixel"
+            yield Figure(f"{work}, {width}x{height}", 1e3 * median(seconds), "ms", note=note)
 
 
 def _reports(folder: Path) -> Iterator[Figure]:

@@ -1,7 +1,7 @@
-"""Other projects' code, run beside the suite and never part of it.
+"""Code of other projects, measured beside the suite and never part of it.
 
-Each is a checkout whose path an environment variable holds. Only the modules that are measured are
-imported; the packages around them, which bring much else, are left out.
+Each is a checkout whose path is in an environment variable. Only the measured modules are imported,
+not the packages around them, which have many more requirements.
 """
 
 import importlib
@@ -21,7 +21,7 @@ def edsr_modules() -> SimpleNamespace | None:
     if root is None:
         return None
     for name in ("data", "model"):
-        _bare(name, root / name)
+        _empty_package(name, root / name)
     return _load(EDSR, SRData=("data.srdata", "SRData"), EDSR=("model.edsr", "EDSR"))
 
 
@@ -31,7 +31,7 @@ def basicsr_modules() -> SimpleNamespace | None:
     if root is None:
         return None
     for name in ("", ".utils", ".metrics"):
-        _bare(f"basicsr{name}", root / name.strip("."))
+        _empty_package(f"basicsr{name}", root / name.strip("."))
     try:
         importlib.import_module("cv2").setNumThreads(1)
         colour = importlib.import_module("basicsr.utils.color_util")
@@ -47,7 +47,7 @@ def basicsr_modules() -> SimpleNamespace | None:
     )
 
 
-#: Why a peer is left out, by the name of its variable.
+#: Why a peer is left out, by the name of its environment variable.
 absent: dict[str, str] = {}
 
 
@@ -59,21 +59,21 @@ def _root(variable: str, inside: str) -> Path | None:
     return root if root.is_dir() else _absent(variable, f"{variable}={path}: no folder {inside}/")
 
 
-def _absent(variable: str, why: str) -> None:
-    absent[variable] = why
+def _absent(variable: str, reason: str) -> None:
+    absent[variable] = reason
 
 
-def _bare(name: str, folder: Path) -> None:
+def _empty_package(name: str, folder: Path) -> None:
     module = ModuleType(name)
     module.__path__ = [str(folder)]
     sys.modules[name] = module
 
 
 def _load(variable: str, **places: tuple[str, str]) -> SimpleNamespace | None:
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     try:
         for key, (module, name) in places.items():
-            found[key] = getattr(importlib.import_module(module), name)
+            members[key] = getattr(importlib.import_module(module), name)
     except ImportError as error:
         return _absent(variable, str(error))
-    return SimpleNamespace(**found)
+    return SimpleNamespace(**members)

@@ -1,4 +1,4 @@
-"""What is measured of whole processes: the processor's time and the memory that they took."""
+"""Figures of whole processes: their processor time and memory."""
 
 import json
 import os
@@ -29,14 +29,19 @@ def used(work: Callable[[], object]) -> float:
 
 
 def start(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Processes that only say something, and what one more job of a sweep adds."""
+    """Commands that only print, and the cost of one more job of a sweep."""
     for arguments in (["--help"], ["--cfg", "job"]):
         command = [sys.executable, "-m", "sr_experiments", *arguments]
         work = partial(subprocess.run, command, check=True, capture_output=True)
         seconds = median(used(work) for _ in range(min(rounds, 5)))
         yield Figure(f"start of {' '.join(arguments)}", seconds, "s", 1.2)
-    words = ["budget=smoke", "logger=wandb", "trainer.progress=none", f"paths.runs={folder}/runs"]
-    command = [sys.executable, "-m", "sr_experiments", "-m", *words, "trainer.threads=1"]
+    overrides = [
+        "budget=smoke",
+        "logger=wandb",
+        "trainer.progress=none",
+        f"paths.runs={folder}/runs",
+    ]
+    command = [sys.executable, "-m", "sr_experiments", "-m", *overrides, "trainer.threads=1"]
     more, seed = [], 0
     for _ in range(min(rounds, 3)):
         taken = []
@@ -53,12 +58,12 @@ def start(folder: Path, rounds: int) -> Iterator[Figure]:
 
 
 def store(folder: Path, rounds: int) -> Iterator[Figure]:
-    """A first use beside decoding alone, a second use of 800 pictures, and memory."""
+    """First use of images compared with decoding alone, second use of 800, and memory."""
     large, count = folder / "large", 24
     large.mkdir()
-    picture = photograph(1344, 2040)
+    image = photograph(1344, 2040)
     for index in range(count):
-        Image.fromarray(np.roll(picture, 16 * index, axis=1)).save(large / f"{index:04}.png")
+        Image.fromarray(np.roll(image, 16 * index, axis=1)).save(large / f"{index:04}.png")
     caches = iter(range(10**6))
 
     def first() -> None:
@@ -70,19 +75,18 @@ def store(folder: Path, rounds: int) -> Iterator[Figure]:
     share = median(d / o for d, o in zip(decoded, opened, strict=True))
     note = f"{share:.0%} of it is PNG decoding; the rest is hashing, the bicubic and writing"
     yield Figure(
-        "first use of a picture of 2040x1344", 1e3 * median(opened) / count, "ms", note=note
+        "first use of an image of 2040x1344", 1e3 * median(opened) / count, "ms", note=note
     )
 
     small, cache = folder / "small", folder / "cache"
     small.mkdir()
     for index in range(800):
-        Image.fromarray(picture[index : index + 96, :96]).save(small / f"{index:04}.png")
-    pictures = find_images(str(small), folder, cache)
-    open_pairs(pictures, 2, cache)
+        Image.fromarray(image[index : index + 96, :96]).save(small / f"{index:04}.png")
+    open_pairs(find_images(str(small), folder, cache), 2, cache)
     (again,) = alternate(
         [(lambda: open_pairs(find_images(str(small), folder, cache), 2, cache), 1)], rounds
     )
-    yield Figure("second use of 800 pictures", median(again), "s", 1.0)
+    yield Figure("second use of 800 images", median(again), "s", 1.0)
 
     code = (
         "import resource, sys; from pathlib import Path;"
@@ -93,12 +97,12 @@ def store(folder: Path, rounds: int) -> Iterator[Figure]:
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
     )
     command = [sys.executable, "-c", code, str(large), str(folder / "fresh")]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    yield Figure(f"memory of a first use, {count} of 2040x1344", float(said), "MiB", 2048)
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    yield Figure(f"memory of a first use, {count} of 2040x1344", float(output), "MiB", 2048)
 
 
 def inference(folder: Path, rounds: int) -> Iterator[Figure]:
-    """A picture of 2040x1344 by EDSR-baseline x2: once, as it takes a minute or two."""
+    """EDSR-baseline x2 on an image of 2040x1344: once, as it takes a minute or two."""
     code = (
         "import resource, sys, torch; torch.set_num_threads(1);"
         "from sr_experiments.upscale.upscaler import Upscaler;"
@@ -107,16 +111,21 @@ def inference(folder: Path, rounds: int) -> Iterator[Figure]:
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
     )
     run = partial(subprocess.run, check=True, capture_output=True, text=True)
-    said: list[str] = []
-    seconds = used(lambda: said.append(run([sys.executable, "-c", code]).stdout))
+    output: list[str] = []
+    seconds = used(lambda: output.append(run([sys.executable, "-c", code]).stdout))
     note = f"{seconds:.0f} s, one thread"
-    yield Figure("memory of 2040x1344 x2 by EDSR 16x64", float(said[0]), "MiB", 4096, note=note)
+    yield Figure("memory of 2040x1344 x2 by EDSR 16x64", float(output[0]), "MiB", 4096, note=note)
 
 
 def write_runs(folder: Path, count: int) -> None:
-    """Copies of one tiny run, each with an identity, a seed and scores of its own."""
-    words = ["budget=smoke", "logger=csv", "trainer.progress=none", "+experiment=activation_sweep"]
-    command = [sys.executable, "-m", "sr_experiments", "-m", *words, f"paths.runs={folder}"]
+    """Copy tiny runs until there are ``count``, each with an identity and a seed of its own."""
+    overrides = [
+        "budget=smoke",
+        "logger=csv",
+        "trainer.progress=none",
+        "+experiment=activation_sweep",
+    ]
+    command = [sys.executable, "-m", "sr_experiments", "-m", *overrides, f"paths.runs={folder}"]
     subprocess.run(
         command, check=True, capture_output=True, env=os.environ | {"SR_REPORT": f"{folder}-first"}
     )

@@ -1,12 +1,12 @@
-"""What weight averaging and a cached teacher add to a training step; see README.md."""
+"""Cost that weight averaging and a cached teacher add to a training step; see README.md."""
 
 import argparse
 import statistics
 import time
-from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from figures import update
+from timing import alternate, quotient
 
 from sr_experiments.data.datamodule import Batch
 from sr_experiments.models.edsr import EDSR
@@ -19,27 +19,14 @@ from sr_experiments.training.module import Supervised
 
 
 def batch(patch: int) -> Batch:
-    """Sixteen random patches, with a teacher's pictures of them."""
+    """Sixteen random patches, with a teacher's output for them."""
     sides = (patch, 2 * patch, 2 * patch)
     lr, hr, teacher_sr = (torch.randint(0, 256, (16, 3, s, s), dtype=torch.uint8) for s in sides)
     return Batch(lr, hr, 0, teacher_sr)
 
 
-def update(module: Supervised, given: Batch) -> Callable[[], None]:
-    """One update of a module."""
-    optimizer = torch.optim.Adam(module.trained(), lr=1e-4)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        loss: Tensor = module.training_step(given, 0)
-        loss.backward()
-        optimizer.step()
-
-    return step
-
-
 def main() -> None:
-    """All variants in turn, so that other work on the machine slows all alike; medians."""
+    """Print the medians of all variants and their ratios to the plain update."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--threads", type=int, default=1)
@@ -48,7 +35,7 @@ def main() -> None:
     parser.add_argument("--patch", type=int, default=48)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
-    given = batch(asked.patch)
+    patches = batch(asked.patch)
 
     def network() -> EDSR:
         made = EDSR(2, asked.blocks, asked.channels)
@@ -60,26 +47,19 @@ def main() -> None:
         "cached teacher, output L1": OutputL1(),
     }
     plain = network()
-    steps = {"plain": update(Supervised(plain), given)}
+    steps = {"plain": update(Supervised(plain), patches)}
     for name, loss in losses.items():
-        steps[name] = update(Distilled(network(), EDSR(2, 1, 8), loss, cached=True), given)
+        steps[name] = update(Distilled(network(), EDSR(2, 1, 8), loss, cached=True), patches)
     for rule in (SWA(0, 1, 1), EMA(0, 1, 1)):
         average = rule.average(plain)
         average.update_parameters(plain)
         kind = type(rule).__name__
-        steps[f"{kind}: taking weights in, once"] = lambda a=average: a.update_parameters(plain)
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(asked.steps + 2):
-        for name, step in steps.items():
-            began = time.perf_counter()
-            step()
-            seconds[name].append(time.perf_counter() - began)
-    ratios = {
-        name: statistics.median(t / p for t, p in zip(taken, seconds["plain"], strict=True))
-        for name, taken in seconds.items()
-    }
-    for name, taken in seconds.items():
-        print(f"{name:36}  {1000 * statistics.median(taken[2:]):8.2f} ms  {ratios[name]:7.4f}")
+        steps[f"{kind}: averaging once"] = lambda a=average: a.update_parameters(plain)
+    works = [(step, 1) for step in steps.values()]
+    seconds = alternate(works, asked.steps, clock=time.perf_counter, warm_up=2)
+    for name, taken in zip(steps, seconds, strict=True):
+        ratio = quotient(taken, seconds[0])
+        print(f"{name:36}  {1000 * statistics.median(taken):8.2f} ms  {ratio:7.4f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How the benchmarks count time, and what they write down."""
+"""Measuring work in turn, and the record of a figure."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,16 +11,16 @@ class Figure:
     """One measured figure.
 
     Attributes:
-        name: what was done.
+        name: what was measured.
         ours: the median, in ``unit``.
         unit: of ``ours`` and ``peer``.
-        target: the limit that the figure, or its ratio to the peer, must keep.
-        above: the target is the least that is wanted, not the most.
-        peer: the peer's median of the same work in the same run; None where it is absent.
-        peer_name: who that is, and what of it.
-        ratio: median of ours / peer (of peer / ours for times and ``above``), round by round.
-        of_ratio: the target is one of the ratio, not of the figure.
-        note: one line more.
+        target: the limit for the figure or its ratio to the peer.
+        above: the target is a minimum, not a maximum.
+        peer: the peer's median for the same work in the same run; None if it is absent.
+        peer_name: the peer, and the part of it that was measured.
+        ratio: median over rounds of ours / peer (of peer / ours for times and ``above``).
+        of_ratio: the target limits the ratio, not the figure.
+        note: a remark.
     """
 
     name: str
@@ -47,37 +47,44 @@ class Figure:
 
     @property
     def wanted(self) -> str:
-        """The target in words."""
+        """The target as text."""
         if self.target is None:
             return ""
         sign, unit = (">=" if self.above else "<="), (" x peer" if self.of_ratio else self.unit)
         return f"{sign} {self.target:g} {unit.strip()}"
 
 
-def alternate(works: Sequence[tuple[Callable[[], object], int]], rounds: int) -> list[list[float]]:
-    """Processor seconds of one call of each work, in turn, round after round.
+def alternate(
+    works: Sequence[tuple[Callable[[], object], int]],
+    rounds: int,
+    clock: Callable[[], float] = time.process_time,
+    warm_up: int = 1,
+) -> list[list[float]]:
+    """Seconds per call of each work. The works take turns, so that a busy machine slows all alike.
 
-    The time is that of this process alone, so that other work on the machine counts only where it
-    takes caches and memory away; torch has one thread, hence all of it is the work's.
+    By default the processor time of this process is counted: other processes then only matter by
+    the caches and the memory bandwidth that they take.
 
     Args:
-        works: what to call, and how often in a round.
-        rounds: that are counted, after one that is not.
+        works: functions to call, each with its number of calls per round.
+        rounds: that are counted.
+        clock: in seconds.
+        warm_up: rounds before these, which are not counted.
 
     Returns:
-        For each work its seconds a call, round by round.
+        For each work its seconds per call, round by round.
     """
     seconds: list[list[float]] = [[] for _ in works]
-    for number in range(rounds + 1):
-        for (work, calls), mine in zip(works, seconds, strict=True):
-            begin = time.process_time()
+    for number in range(warm_up + rounds):
+        for (work, calls), measured in zip(works, seconds, strict=True):
+            begin = clock()
             for _ in range(calls):
                 work()
-            if number:
-                mine.append((time.process_time() - begin) / calls)
+            if number >= warm_up:
+                measured.append((clock() - begin) / calls)
     return seconds
 
 
 def quotient(above: Sequence[float], below: Sequence[float]) -> float:
-    """Median of the quotients of each round."""
+    """Median over rounds of the quotients."""
     return median(a / b for a, b in zip(above, below, strict=True))
