@@ -1,6 +1,8 @@
 """Imports point down the layers, and what must start fast does without torch."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,49 @@ def test_a_module_imports_only_what_lies_below_it(file):
         other = name.split(".")[1]
         below = LAYERS[other] < LAYERS[own] or other == own or (own, other) in BESIDE
         assert below, f"{own} (layer {LAYERS[own]}) imports {name} (layer {LAYERS[other]})"
+
+
+#: Commands whose --help must start at once.
+COMMANDS = ("data", "downscale", "report", "reproduce", "score", "serve", "speed", "upscale")
+#: Units and modules that must work without torch, as a report on a laptop or `status` needs them.
+TORCH_FREE = (
+    *("core", "config", "report", "data.catalogue", "data.layouts", "data.sources"),
+    *("imaging.formats", "metrics.protocols", "runs.identity", "runs.directory", "runs.records"),
+    *("runs.plan", "reproduce.stages", "reproduce.experiments", "sweep"),
+)
+HEAVY = ("torch", "lightning", "torchmetrics", "kornia", "wandb")
+
+
+def loads(code: str) -> set[str]:
+    """The heavy libraries that are loaded after the code has run in a process of its own."""
+    code += f"\nimport sys; print('LOADED', *(name for name in {HEAVY} if name in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    return set(done.stdout.rpartition("LOADED")[2].split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_starts_without_torch(command):
+    code = f"""
+import runpy, sys
+sys.argv = ["{command}", "--help"]
+try:
+    runpy.run_module("sr_experiments.{command}", run_name="__main__")
+except SystemExit as done:
+    assert not done.code
+"""
+    assert not loads(code)
+
+
+def test_modules_that_must_do_without_torch():
+    names = []
+    for unit in TORCH_FREE:
+        place = PACKAGE / unit.replace(".", "/")
+        files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+        for file in files:
+            parts = file.relative_to(PACKAGE).with_suffix("").parts
+            if parts[-1] != "__main__":
+                names.append(".".join(("sr_experiments", *parts)).removesuffix(".__init__"))
+    code = f"import importlib\nfor name in {names}: importlib.import_module(name)"
+    assert not loads(code)

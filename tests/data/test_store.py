@@ -117,7 +117,7 @@ def test_pictures_that_moved_are_not_decoded_again(opened, folder, tmp_path):
     assert stores(tmp_path) == known
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, UserError("damaged")])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, UserError("damaged", "damaged")])
 def test_a_store_cut_short_does_not_come_to_be(opened, monkeypatch, tmp_path, stop):
     read = store_module.read_image
 

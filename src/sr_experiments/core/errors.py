@@ -39,9 +39,7 @@ class UserError(Exception):
             :class:`Message`.
     """
 
-    def __init__(self, code: str, template: str | None = None, /, **fields: object) -> None:
-        if template is None:  # TRANSITION: removed once every site has a code
-            code, template = "unspecified", code.replace("{", "{{").replace("}", "}}")
+    def __init__(self, code: str, template: str, /, **fields: object) -> None:
         self.message = Message(code, template, fields)
         super().__init__(code, template, fields)
 

@@ -1,6 +1,8 @@
 """Reading any image file as RGB, and writing PNG files atomically."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -31,15 +33,25 @@ def read_image(path: str | Path, *, keep_grey: bool = False) -> np.ndarray:
             considers safe (``Image.MAX_IMAGE_PIXELS``).
     """
     path = Path(path)
+    with image_errors(path), Image.open(path) as image:
+        pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
+        if limit is not None and pixels > limit:
+            raise Image.DecompressionBombError(f"{pixels:,} pixels, at most {limit:,} are read")
+        image.load()
+        rgb = _to_rgb(image)
+        grey = keep_grey and image.getbands() in (("L",), ("I",), ("F",), ("1",))
+        return np.array(rgb.getchannel(0) if grey else rgb)
+
+
+@contextmanager
+def image_errors(path: Path) -> Iterator[None]:
+    """Turn what Pillow raises while it reads a file into a :class:`UserError` that names the file.
+
+    Raises:
+        UserError: see :func:`read_image`.
+    """
     try:
-        with Image.open(path) as image:
-            pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
-            if limit is not None and pixels > limit:
-                raise Image.DecompressionBombError(f"{pixels:,} pixels, at most {limit:,} are read")
-            image.load()
-            rgb = _to_rgb(image)
-            grey = keep_grey and image.getbands() in (("L",), ("I",), ("F",), ("1",))
-            return np.array(rgb.getchannel(0) if grey else rgb)
+        yield
     except FileNotFoundError:
         raise UserError("image-missing", "{path}: no such file", path=path) from None
     except IsADirectoryError:

@@ -100,7 +100,7 @@ def _read(path: str | PathLike[str]) -> dict[str, Tensor]:
         raise UserError("weights-missing", "{where}: no such file", where=where) from None
     except Exception as error:  # a damaged or hostile pickle may raise nearly anything
         raise UserError(
-            "weights-unreadable",
+            "weights-not-tensors",
             "{where}: cannot be read without executing code ({reason}); pass a state dict "
             "saved by torch.save, or safetensors",
             where=where,

@@ -164,7 +164,7 @@ def _trainer(
     share = training.batch_size % trainer.world_size
     if plan.trained and share:
         raise UserError(
-            "batch-not-divisible",
+            "batch-not-divisible-by-devices",
             "training.batch_size={batch_size}: not a multiple of the {world_size} "
             "processes that trainer.devices asks for",
             batch_size=training.batch_size,

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, ImageSequence, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, ImageSequence, PngImagePlugin
 
 from sr_experiments.core.errors import Message, UserError
 from sr_experiments.core.files import atomic_write
+from sr_experiments.imaging.io import image_errors
 from sr_experiments.upscale.pillow_gaps import is_deep, open_image, read_deep, write_png16
 
 #: Suffix that can be written -> Pillow's format.
@@ -87,42 +88,18 @@ def read_image_file(path: Path, max_pixels: int | None = None) -> ImageContent:
         UserError: the file is missing, damaged, not an image, or too large.
     """
     limit = Image.MAX_IMAGE_PIXELS if max_pixels is None else max_pixels
-    try:
-        with open_image(path) as image:
-            pixels = image.width * image.height * _frame_count(image)
-            if limit is not None and pixels > limit:
-                raise UserError(
-                    "image-too-large",
-                    "{path}: {pixels:,} pixels, at most {limit:,} are read; --max-pixels raises "
-                    "that if you trust the file",
-                    path=path,
-                    pixels=pixels,
-                    limit=limit,
-                )
-            return _read(path, image)
-    except FileNotFoundError:
-        raise UserError("image-missing", "{path}: no such file", path=path) from None
-    except UnidentifiedImageError:
-        if path.stat().st_size == 0:
+    with image_errors(path), open_image(path) as image:
+        pixels = image.width * image.height * _frame_count(image)
+        if limit is not None and pixels > limit:
             raise UserError(
-                "image-empty", "{path}: the file is empty; replace or remove it", path=path
-            ) from None
-        raise UserError(
-            "image-unknown-format",
-            "{path}: not an image that Pillow can read; replace or remove it",
-            path=path,
-        ) from None
-    except Image.DecompressionBombError as error:  # a huge animation, which open_image lets pass
-        raise UserError(
-            "image-unsafe", "{path}: too many pixels to be read ({reason})", path=path, reason=error
-        ) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise UserError(
-            "image-damaged",
-            "{path}: damaged image ({reason}); replace or remove it",
-            path=path,
-            reason=error,
-        ) from None
+                "image-too-large",
+                "{path}: {pixels:,} pixels, at most {limit:,} are read; --max-pixels raises that "
+                "if you trust the file",
+                path=path,
+                pixels=pixels,
+                limit=limit,
+            )
+        return _read(path, image)
 
 
 def _frame_count(image: Image.Image) -> int:
