@@ -303,3 +303,6 @@ def test_numbers_without_ssim(tmp_path: Path, write_run: Writer) -> None:
         "budget-without-runs",
         "quick",
     )
+    with pytest.raises(UserError) as error:
+        build_tables(paper, [], "paper")
+    assert error.value.code == "paper-without-runs"

@@ -66,13 +66,20 @@ def build_tables(paper: Paper, runs: Sequence[Run], budget: str | None = None) -
     if budget is not None:
         members = [run for by_column in matched for found in by_column.values() for run in found]
         present = sorted({run.budget for run in members}, key=budget_rank)
+        if not present:
+            raise UserError(
+                "paper-without-runs",
+                "no run of {paper} has budget={budget}; there are no runs, so run its experiments",
+                paper=paper.name,
+                budget=budget,
+            )
         if budget not in present:
             raise UserError(
                 "budget-without-runs",
-                "no run of {paper} has budget={budget}; there are runs of: {budgets}",
+                "no run of {paper} has budget={budget}; there are runs of {budgets}",
                 paper=paper.name,
                 budget=budget,
-                budgets=", ".join(present) or "none",
+                budgets=", ".join(present),
             )
         matched = [
             {column: [r for r in found if r.budget == budget] for column, found in m.items()}
