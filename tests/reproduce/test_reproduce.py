@@ -270,3 +270,10 @@ def test_times_add_up(places, monkeypatch):
     averaged = meter.seconds(survey.work([*SMOKE, "averaging=swa", "averaging.begin=0"]))
     plain = meter.seconds(survey.work(SMOKE))
     assert averaged > plain  # both kinds of weights are scored
+    # Two epochs: one validation more where each is validated, of both its images.
+    cost = meter.cost(survey.work(SMOKE))
+    each, second = (
+        meter.seconds(survey.work([*SMOKE, f"training.validate_every={n}"])) for n in (1, 2)
+    )
+    validated = step_time.pixels(survey.work(SMOKE), "val")
+    assert each - second == pytest.approx(cost.pixel * validated) and each > second

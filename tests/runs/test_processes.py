@@ -160,3 +160,12 @@ def test_several_tasks_for_one_device_are_refused(monkeypatch):
     plan = SimpleNamespace(config=compose(["trainer=cpu"]))
     with pytest.raises(UserError, match=r"several tasks were started for trainer\.devices=1"):
         Team(plan)
+
+
+@pytest.mark.parametrize(("processes", "threads"), [(1, None), (2, 4), (3, 2), (16, 1)])
+def test_cores_are_divided_among_the_processes(monkeypatch, processes, threads):
+    for variable in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("sr_experiments.runs.processes.cores", lambda: 8)
+    team = Team(SimpleNamespace(config=compose([*SMOKE, "trainer=cpu"])))
+    assert team.gather(processes) == threads

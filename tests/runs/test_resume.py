@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sr_experiments.runs.directory import RunDirectory
+
 RUN = [
     "budget=smoke",
     "logger=csv",
@@ -82,6 +84,10 @@ def test_killed_anywhere_the_same_command_ends_bit_identical(every, words, tmp_p
         files.append("checkpoints/weights-averaged.safetensors")
     for file in files:
         assert (directory / file).read_bytes() == (reference / file).read_bytes(), file
+    # The time of an update is that of the updates after the last resume.
+    timed = [RunDirectory(d, "").result().training for d in (directory, reference)]
+    assert timed[1].updates_timed == timed[1].updates == timed[0].updates
+    assert 0 < timed[0].updates_timed <= timed[0].updates - every
 
 
 def test_the_same_command_again_does_nothing(cli, tmp_path):

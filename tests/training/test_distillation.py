@@ -198,3 +198,20 @@ def test_one_image_has_no_negatives():
     module = Distilled(student, teacher, Contrastive("l1"))
     with pytest.raises(UserError, match="a batch of 1 image has no negatives"):
         module.training_step(batch(1), 0)
+
+
+def test_cached_outputs_of_a_teacher_are_kept_apart_by_all_that_changes_them(train, monkeypatch):
+    from sr_experiments.runs import assembly
+
+    keys, open_made = [], assembly.open_made
+
+    def spy(pairs, key, *args, **options):
+        keys.append(key)
+        return open_made(pairs, key, *args, **options)
+
+    monkeypatch.setattr(assembly, "open_made", spy)
+    words = ["method=output_l1", "teacher={seed: 1}", "method.cached=true", "training.epochs=1"]
+    for change in ([], ["data.border=clamp"], ["training.patch_size=16"], ["scale=3"]):
+        train(*words, *change)
+    kept = [key.rpartition("/")[2] for key in keys]
+    assert len(keys) == 4 and len(set(kept)) == 4

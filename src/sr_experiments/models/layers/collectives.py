@@ -1,10 +1,8 @@
 """Sums over the processes of a distributed training, for layers whose statistics span the batch."""
 
-from typing import Any
-
-import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.nn.functional import all_reduce
 
 
 def distributed() -> bool:
@@ -20,18 +18,4 @@ def joint_sum(value: Tensor) -> Tensor:
     holds the joined batch, as in synchronised batch normalisation. It is a collective: all
     processes must come here equally often, so layers call it while training only.
     """
-    return _JointSum.apply(value) if distributed() else value
-
-
-class _JointSum(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, value: Tensor) -> Tensor:
-        total = value.detach().clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total
+    return all_reduce(value) if distributed() else value

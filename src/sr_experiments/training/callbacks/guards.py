@@ -8,7 +8,6 @@ from torch import Tensor
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.data.datamodule import Batch, SuperResolutionData
-from sr_experiments.training.callbacks.history import _over_processes
 
 
 class FiniteLoss(Callback):
@@ -57,7 +56,7 @@ class FiniteLoss(Callback):
             return
         bad = (~torch.isfinite(torch.stack(self.losses))).float()
         # All processes stop together, else the others would wait for one that is gone.
-        bad = _over_processes(bad, "MAX")
+        bad = trainer.strategy.reduce(bad, reduce_op="max")
         batches = self.batches
         self.losses, self.batches = [], []
         if not bad.any():

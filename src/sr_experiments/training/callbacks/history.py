@@ -4,9 +4,8 @@ import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
@@ -51,7 +50,7 @@ class History(Callback):
         """Add the batch's loss."""
         # Lightning hands out the share of an accumulated step; the history keeps the loss itself.
         loss = outputs["loss"].detach().double() * trainer.accumulate_grad_batches
-        loss = _over_processes(loss, "AVG")
+        loss = trainer.strategy.reduce(loss, reduce_op="mean")
         self.total = loss if self.total is None else self.total + loss
         self.count += 1
 
@@ -99,15 +98,3 @@ class History(Callback):
             writer = csv.DictWriter(file, self.columns, restval="")
             writer.writeheader()
             writer.writerows(self.rows)
-
-
-def _over_processes(value: Tensor, what: Literal["AVG", "MAX"]) -> Tensor:
-    """The mean or maximum over all processes, which all have to come here."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return value
-    value = value.clone()
-    if what == "MAX":
-        dist.all_reduce(value, dist.ReduceOp.MAX)
-        return value
-    dist.all_reduce(value)  # gloo has no AVG
-    return value / dist.get_world_size()
