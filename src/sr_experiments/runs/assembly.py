@@ -42,7 +42,7 @@ def network_of(node: Mapping[str, Any], key: str) -> Network:
 
 
 def build_network(plan: "Plan") -> tuple[Network, Transfer | None]:
-    """The run's network with the weights it begins with, and whose those are."""
+    """The initialised network, and a record of the weights that were transferred into it."""
     network = network_of(plan.config.model, "model")
     if plan.trained and network.parameter_count == 0:
         raise UserError(

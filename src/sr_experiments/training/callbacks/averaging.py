@@ -161,11 +161,11 @@ class SWA(WeightAveraging):
         self.counts_start = counts_start
 
     def takes(self, epoch_end: bool) -> bool:
-        """Once an epoch."""
+        """The end of an epoch contributes."""
         return epoch_end
 
     def average(self, network: nn.Module) -> AveragedModel:
-        """With every epoch's weights counting equally."""
+        """The plain mean."""
         return AveragedModel(network, multi_avg_fn=get_swa_multi_avg_fn())
 
 
@@ -190,11 +190,11 @@ class EMA(WeightAveraging):
         self.decay = decay
 
     def takes(self, epoch_end: bool) -> bool:
-        """After every update."""
+        """Every update contributes."""
         return True
 
     def average(self, network: nn.Module) -> AveragedModel:
-        """With older weights counting less."""
+        """The exponential moving average."""
         return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(self.decay))
 
 
