@@ -36,6 +36,7 @@ from sr_experiments.runs.processes import Team, rank, started_outside
 from sr_experiments.runs.records import Mean, NetworkRecord, Result, TrainingRecord
 from sr_experiments.training.callbacks.averaging import WeightAveraging
 from sr_experiments.training.callbacks.clipping import AdjustableClipping
+from sr_experiments.training.callbacks.cost import TrainingCost
 from sr_experiments.training.callbacks.guards import FiniteLoss, WorldSize
 from sr_experiments.training.callbacks.history import History
 from sr_experiments.training.callbacks.images import Samples, SaveImages
@@ -77,6 +78,8 @@ def execute(plan: "Plan", console: Console) -> None:
     try:
         with Team(plan) as team:
             trainer = _trainer(plan, averaging, console, [logger] if logger else [])
+            cost = TrainingCost()
+            trainer.callbacks.append(cost)  # type: ignore[attr-defined]
             if trainer.is_global_zero:
                 directory.begin(config.plain())
             if threads := team.gather(trainer.num_devices):
@@ -97,7 +100,7 @@ def execute(plan: "Plan", console: Console) -> None:
                     path = directory.weights_of(weights)
                     save_weights(path, variant.state_dict(), config.model)
             directory.write_scores(_score_rows(module, data))
-            result = _result(plan, network, module, data, updates, seconds, updates - first)
+            result = _result(plan, network, module, data, updates, seconds, updates - first, cost)
             directory.write_result(result)
             directory.end("finished")
             _show(plan, module, console)
@@ -237,6 +240,7 @@ def _result(
     updates: int,
     seconds: float,
     updates_timed: int,
+    cost: TrainingCost,
 ) -> Result:
     config = plan.config
     counts = {pairs.name: len(pairs) for pairs in data.benchmarks}
@@ -252,6 +256,8 @@ def _result(
             precision=config.trainer.precision,
             seconds=seconds,
             updates_timed=updates_timed,
+            validation_seconds=cost.validation_seconds,
+            peak_memory=cost.peak_memory,
             start=plan.start.directory.path.name if plan.start else None,
             teacher=plan.teacher.directory.path.name if plan.teacher else None,
         )
