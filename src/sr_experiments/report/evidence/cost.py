@@ -13,10 +13,10 @@ HEAD = (
 )
 LEGEND = (
     "Multiply-adds in billions (G) for an output image of 1280x720. "
-    "Time of a training step with its loading, median over runs, and without validation where the "
-    "runs recorded that apart; ratio to the first variant of the same scale and device. Memory: the "
-    "peak of training, median over runs, allocated on a GPU or by which the process grew on a CPU. "
-    "Runs that shared a machine with others were slowed by them."
+    "Time of a training step with its loading, median over runs, without validation where the runs "
+    "recorded that apart; ratio to the first variant of the same scale and device. Memory: peak of "
+    "training, median over runs, allocated on a GPU, else by which the process grew. Runs that "
+    "shared a machine with others were slowed by them."
 )
 
 

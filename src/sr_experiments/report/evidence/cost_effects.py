@@ -72,10 +72,10 @@ def effect_of_cost(claim: Cost, column: ComparedColumn, over: ComparedColumn) ->
 def _ratio(quantity: Quantity, first: Run, second: Run) -> float | None:
     if quantity not in EXACT and first.device != second.device:
         return None
-    costs = _cost(quantity, first), _cost(quantity, second)
-    if costs[0] is None or costs[1] is None or min(costs) <= 0:
+    ours, other = _cost(quantity, first), _cost(quantity, second)
+    if ours is None or other is None or min(ours, other) <= 0:
         return None
-    return costs[0] / costs[1]
+    return ours / other
 
 
 def _cost(quantity: Quantity, run: Run) -> float | None:

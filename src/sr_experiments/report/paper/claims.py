@@ -134,8 +134,8 @@ class Share(_ClaimBase):
 class Cost(_ClaimBase):
     """``column`` costs more than ``over``, less, or little more.
 
-    ``more`` and ``less`` are told by a ratio beyond 1 + ``margin`` (or its inverse), ``little_more``
-    by one up to 1 + ``margin``. ``training_seconds`` are those of all updates together.
+    ``more`` and ``less`` mean a ratio beyond 1 + ``margin`` (or its inverse), ``little_more`` one
+    up to 1 + ``margin``. ``training_seconds`` are those of all updates together.
     """
 
     kind: Literal["cost"]
