@@ -37,13 +37,13 @@ from sr_experiments.runs.processes import Team, rank, started_outside
 from sr_experiments.runs.records import Mean, NetworkRecord, Result, TrainingRecord
 from sr_experiments.training.callbacks.averaging import WeightAveraging
 from sr_experiments.training.callbacks.clipping import AdjustableClipping
-from sr_experiments.training.callbacks.cost import TrainingCost
 from sr_experiments.training.callbacks.guards import FiniteLoss, WorldSize
 from sr_experiments.training.callbacks.history import History
 from sr_experiments.training.callbacks.images import Samples, SaveImages
 from sr_experiments.training.callbacks.last_checkpoint import LastCheckpoint
 from sr_experiments.training.callbacks.progress import TrainingProgress
 from sr_experiments.training.callbacks.seed_per_batch import SeedPerBatch
+from sr_experiments.training.callbacks.training_cost import TrainingCost
 from sr_experiments.training.checkpoints import AtomicCheckpointIO, save_weights
 from sr_experiments.training.module import Scored, Supervised
 

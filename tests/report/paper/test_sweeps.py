@@ -7,7 +7,7 @@ import pytest
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.paths import shipped
-from sr_experiments.report.paper.claims import Cost
+from sr_experiments.report.paper.claims import CostClaim
 from sr_experiments.report.paper.load import load_paper, papers
 
 ACTIVATION = (shipped("sweeps") / "activation.yaml").read_text(encoding="utf-8")
@@ -106,7 +106,7 @@ def test_the_networks_of_the_distillation_paper(research: Path) -> None:
         assert networks[key].size == f"{blocks}x{channels}"
         assert networks[key].in_print == parameters
     (size,) = [c for c in load_paper("distillation").claims if c.id == "teacher_size"]
-    assert isinstance(size, Cost) and size.published is not None
+    assert isinstance(size, CostClaim) and size.published is not None
     large, small = (float(rows[name][2].rstrip("M")) for name in ("Teacher (T)", "Student (S)"))
     assert size.published.value == round(large / small, 1)
 
@@ -124,7 +124,7 @@ def test_effects_of_the_claims_follow_from_the_tables(name: str) -> None:
     paper = load_paper(name)
     for claim in paper.claims:
         published = getattr(claim, "published", None)
-        if published is None or isinstance(claim, Cost):
+        if published is None or isinstance(claim, CostClaim):
             continue
         table, metric = paper.table(claim.table), ("psnr", "ssim").index(claim.metric)
         average = table.average.label if table.average else None

@@ -9,7 +9,7 @@ from sr_experiments.report.evidence.cost import timing
 from sr_experiments.report.evidence.effects import MeasuredEffect, Outcome
 from sr_experiments.report.evidence.intervals import Interval, mean_interval
 from sr_experiments.report.evidence.pairs import ComparedColumn
-from sr_experiments.report.paper.claims import Cost, Quantity
+from sr_experiments.report.paper.claims import CostClaim, Quantity
 from sr_experiments.runs.records import Run
 
 LABELS: Mapping[Quantity, str] = {
@@ -23,7 +23,9 @@ LABELS: Mapping[Quantity, str] = {
 EXACT: tuple[Quantity, ...] = ("multiply_adds", "parameters")
 
 
-def effect_of_cost(claim: Cost, column: ComparedColumn, over: ComparedColumn) -> MeasuredEffect:
+def effect_of_cost(
+    claim: CostClaim, column: ComparedColumn, over: ComparedColumn
+) -> MeasuredEffect:
     """Measure how many times as much a column costs, from what its runs recorded.
 
     Measured costs are compared between runs of one seed and one device; their 95 % interval is
@@ -96,7 +98,7 @@ def _cost(quantity: Quantity, run: Run) -> float | None:
             assert_never(quantity)
 
 
-def _decide(claim: Cost, interval: Interval) -> Outcome:
+def _decide(claim: CostClaim, interval: Interval) -> Outcome:
     """The bounds are those of the claim; a ratio within them both ways decides nothing."""
     low, high = interval
     bound = 1 + claim.margin

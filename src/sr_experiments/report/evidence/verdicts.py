@@ -32,7 +32,7 @@ from sr_experiments.report.paper.claims import (
     BICUBIC,
     Claim,
     Convergence,
-    Cost,
+    CostClaim,
     PublishedEffect,
     Share,
     Stability,
@@ -118,7 +118,7 @@ def _verdict(
     measured: MeasuredEffect
     if isinstance(claim, Convergence | Stability):
         measured = effect_on_curves(claim, column, over)
-    elif isinstance(claim, Cost):
+    elif isinstance(claim, CostClaim):
         measured = effect_of_cost(claim, column, over)
     elif isinstance(claim, Share):
         measured = share_of_images(claim, pair_scores(table, claim, column, over))

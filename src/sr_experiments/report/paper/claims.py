@@ -131,7 +131,7 @@ class Share(_ClaimBase):
     threshold: Annotated[float, Field(gt=0, le=1)]
 
 
-class Cost(_ClaimBase):
+class CostClaim(_ClaimBase):
     """``column`` costs more than ``over``, less, or little more.
 
     ``more`` and ``less`` mean a ratio beyond 1 + ``margin`` (or its inverse), ``little_more`` one
@@ -148,4 +148,4 @@ class Cost(_ClaimBase):
 EffectClaim = Difference | NoDifference | NotBetter
 CurveClaim = Convergence | Stability
 ScoreClaim = EffectClaim | Share
-Claim = Annotated[EffectClaim | CurveClaim | Share | Cost, Field(discriminator="kind")]
+Claim = Annotated[EffectClaim | CurveClaim | Share | CostClaim, Field(discriminator="kind")]
