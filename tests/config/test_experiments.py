@@ -2,11 +2,15 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
 from sr_experiments import __main__
 from sr_experiments.core.paths import conf_dir
+from sr_experiments.report.evidence.collect import collect
+from sr_experiments.report.evidence.verdicts import judge
+from sr_experiments.report.paper.load import load_paper, papers
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 #: How many runs each sweep is, and how many more are computed for it: parents and references.
@@ -45,6 +49,7 @@ def test_an_experiment_is_executed(name, environment, monkeypatch, capsys, tmp_p
     assert f"{count} runs: {count} computed, 0 already there, 0 failed" in out
     found = [json.loads(p.read_text()) for p in tmp_path.glob(f"runs/{name}/*/result.json")]
     assert len(found) == count + others
+    assert claims_without_runs(name, tmp_path / "runs") == []
     gains = [
         line.split("dB against")[0].split()[-1] for line in out.splitlines() if "dB against" in line
     ]
@@ -63,6 +68,32 @@ def test_an_experiment_is_executed(name, environment, monkeypatch, capsys, tmp_p
     assert __main__.main(args) == 0
     again = capsys.readouterr().out
     assert f"{count} runs: 0 computed, {count} already there, 0 failed" in again
+
+
+#: Claims that compare a column with runs of another experiment.
+ACROSS = {
+    ("deconvolution", "everywhere_drops"),
+    ("deconvolution", "deconvolution_as_fast_as_batch_norm"),
+    ("deconvolution", "deconvolution_beats_batch_norm"),
+    ("platform", "residual_learns_faster"),
+    ("platform", "residual_scores_higher"),
+    ("platform", "weight_decay_counters_overfitting"),
+}
+
+
+def claims_without_runs(experiment: str, runs: Path) -> list[tuple[str, str]]:
+    """Claims on an experiment's tables that its own runs cannot judge, but should."""
+    found = collect(runs).runs
+    without = []
+    for paper in map(load_paper, papers()):
+        tables = {table.id for table in paper.tables if table.experiment == experiment}
+        if tables:
+            without += [
+                (paper.name, verdict.claim.id)
+                for verdict in judge(paper, found)
+                if verdict.claim.table in tables and verdict.outcome == "no runs"
+            ]
+    return [claim for claim in without if claim not in ACROSS]
 
 
 def test_every_experiment_is_counted_here():

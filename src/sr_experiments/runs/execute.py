@@ -43,6 +43,7 @@ from sr_experiments.training.callbacks.images import Samples, SaveImages
 from sr_experiments.training.callbacks.last_checkpoint import LastCheckpoint
 from sr_experiments.training.callbacks.progress import TrainingProgress
 from sr_experiments.training.callbacks.seed_per_batch import SeedPerBatch
+from sr_experiments.training.callbacks.training_cost import TrainingCost
 from sr_experiments.training.checkpoints import AtomicCheckpointIO, save_weights
 from sr_experiments.training.module import Scored, Supervised
 
@@ -78,6 +79,8 @@ def execute(plan: "Plan", console: Console) -> None:
     try:
         with Team(plan) as team:
             trainer = _trainer(plan, averaging, console, [logger] if logger else [])
+            cost = TrainingCost()
+            trainer.callbacks.append(cost)  # type: ignore[attr-defined]
             if trainer.is_global_zero:
                 directory.begin(config.plain())
             if threads := team.gather(trainer.num_devices):
@@ -97,7 +100,7 @@ def execute(plan: "Plan", console: Console) -> None:
                     save_weights(path, variant.state_dict(), config.model)
             directory.write_scores(_score_rows(module, data))
             result = _result(
-                plan, network, module, data, updates, seconds, updates - first, diverged_at
+                plan, network, module, data, updates, seconds, updates - first, cost, diverged_at
             )
             directory.write_result(result)
             directory.end("finished")
@@ -258,6 +261,7 @@ def _result(
     updates: int,
     seconds: float,
     updates_timed: int,
+    cost: TrainingCost,
     diverged_at: int | None = None,
 ) -> Result:
     config = plan.config
@@ -274,6 +278,8 @@ def _result(
             precision=config.trainer.precision,
             seconds=seconds,
             updates_timed=updates_timed,
+            validation_seconds=cost.validation_seconds,
+            peak_memory=cost.peak_memory,
             diverged_at=diverged_at,
             start=plan.start.directory.path.name if plan.start else None,
             teacher=plan.teacher.directory.path.name if plan.teacher else None,

@@ -59,7 +59,9 @@ class NetworkRecord(Record):
 class TrainingRecord(Record):
     """What a run was trained on, and for how long.
 
-    ``seconds`` were spent on the last ``updates_timed`` updates: those after the last resume.
+    ``seconds`` were spent on the last ``updates_timed`` updates: those after the last resume;
+    ``validation_seconds`` of these on validation. ``peak_memory`` is in bytes: what PyTorch had
+    allocated on the GPU, else by how much the process grew while training (Linux).
     ``start`` and ``teacher`` are the directories of parents. A control that was allowed to diverge
     has no scores; ``diverged_at`` is the update from which on its loss was no number.
     """
@@ -72,6 +74,8 @@ class TrainingRecord(Record):
     precision: str
     seconds: float | None = None
     updates_timed: int | None = None
+    validation_seconds: float | None = None
+    peak_memory: int | None = None
     diverged_at: int | None = None
     start: str | None = None
     teacher: str | None = None

@@ -9,6 +9,7 @@ their budget and network, and says nothing of the paper's own numbers unless bot
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sr_experiments.report.evidence.cost_effects import effect_of_cost
 from sr_experiments.report.evidence.effects import (
     DatasetEffect,
     MeasuredEffect,
@@ -25,11 +26,13 @@ from sr_experiments.report.evidence.groups import (
     holds,
     split,
 )
+from sr_experiments.report.evidence.mean_column import mean_column
 from sr_experiments.report.evidence.pairs import ComparedColumn, pair_scores
 from sr_experiments.report.paper.claims import (
     BICUBIC,
     Claim,
     Convergence,
+    CostClaim,
     PublishedEffect,
     Share,
     Stability,
@@ -84,9 +87,11 @@ def judge(paper: Paper, runs: Sequence[Run], budget: str | None = None) -> list[
         table = paper.table(claim.table)
         of_claim = []
         for group in groups[claim.table]:
-            column, over = (
-                _compared(table, group, name, bicubic, claim) for name in (claim.column, claim.over)
+            column, *others = (
+                _compared(table, group, name, bicubic, claim)
+                for name in (claim.column, *claim.others)
             )
+            over = mean_column(others)
             if {run.scale for run in column.runs} & {run.scale for run in over.runs}:
                 of_claim.append(_verdict(paper, claim, group, column, over))
         verdicts += of_claim or [
@@ -113,6 +118,8 @@ def _verdict(
     measured: MeasuredEffect
     if isinstance(claim, Convergence | Stability):
         measured = effect_on_curves(claim, column, over)
+    elif isinstance(claim, CostClaim):
+        measured = effect_of_cost(claim, column, over)
     elif isinstance(claim, Share):
         measured = share_of_images(claim, pair_scores(table, claim, column, over))
     else:
