@@ -120,6 +120,7 @@ class Training(Section):
     accumulate: PositiveInt
     validate_every: PositiveInt
     checkpoint_every: PositiveInt
+    spike: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None
 
 
 class Source(Section):
@@ -184,8 +185,14 @@ class Trainer(Section):
     compile: Literal["default", "reduce-overhead", "max-autotune"] | None
     images: Literal["auto", "host"]
     threads: PositiveInt | None
+    tf32: bool
     deterministic: bool
     progress: Literal["auto", "bar", "lines", "none"]
+
+    @property
+    def arithmetic(self) -> str:
+        """The precision, and TF32 where it was chosen, as headers show it."""
+        return f"{self.precision}, TF32" if self.tf32 else self.precision
 
     @property
     def is_distributed(self) -> bool:

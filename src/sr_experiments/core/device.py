@@ -25,12 +25,24 @@ def choose_device(name: str, key: str = "--device") -> "torch.device":
     """
     import torch
 
+    use_tf32(False)  # as in a run's scores
     gpu = torch.cuda.is_available()
     if name == "cuda" and not gpu:
         raise UserError(
             "no-gpu", "{key} cuda: PyTorch finds no GPU on this machine; use cpu or auto", key=key
         )
     return torch.device(("cuda" if gpu else "cpu") if name == "auto" else name)
+
+
+def use_tf32(allowed: bool) -> None:
+    """Whether a GPU may round the factors of fp32 products to TF32, in this process from now on.
+
+    PyTorch lets convolutions do so unless it is told otherwise.
+    """
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = allowed
+    torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 def free_memory(device: "torch.device") -> int:

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from sr_experiments.config import instantiate
 from sr_experiments.config.schema import RunConfig
+from sr_experiments.core.device import use_tf32
 from sr_experiments.core.errors import UserError
 from sr_experiments.data.datamodule import SuperResolutionData
 from sr_experiments.models.complexity import multiply_adds
@@ -36,7 +37,7 @@ from sr_experiments.runs.processes import Team, rank, started_outside
 from sr_experiments.runs.records import Mean, NetworkRecord, Result, TrainingRecord
 from sr_experiments.training.callbacks.averaging import WeightAveraging
 from sr_experiments.training.callbacks.clipping import AdjustableClipping
-from sr_experiments.training.callbacks.guards import FiniteLoss, WorldSize
+from sr_experiments.training.callbacks.guards import FiniteLoss, LossSpikes, WorldSize
 from sr_experiments.training.callbacks.history import History
 from sr_experiments.training.callbacks.images import Samples, SaveImages
 from sr_experiments.training.callbacks.last_checkpoint import LastCheckpoint
@@ -60,6 +61,7 @@ def execute(plan: "Plan", console: Console) -> None:
     """
     config, directory = plan.config, plan.directory
     _quiet()
+    use_tf32(config.trainer.tf32 and plan.trained)
     torch.manual_seed(config.seed)
     network, begun = build_network(plan)
     module = build_module(plan, network)
@@ -90,6 +92,7 @@ def execute(plan: "Plan", console: Console) -> None:
                     weights_only=True,
                 )
             seconds, updates = time.monotonic() - began, trainer.global_step
+            use_tf32(False)  # scores are those of every other command
             trainer.test(module, datamodule=data, verbose=False)
         if trainer.is_global_zero:
             if plan.trained or plan.weights:
@@ -97,9 +100,19 @@ def execute(plan: "Plan", console: Console) -> None:
                     path = directory.weights_of(weights)
                     save_weights(path, variant.state_dict(), config.model)
             directory.write_scores(_score_rows(module, data))
-            result = _result(plan, network, module, data, updates, seconds, updates - first)
+            skipped = _skipped(trainer)
+            result = _result(
+                plan, network, module, data, updates, seconds, updates - first, skipped
+            )
             directory.write_result(result)
             directory.end("finished")
+            if skipped:
+                console.print(
+                    f"  {skipped} batches skipped: a loss above {config.training.spike:g} times the "
+                    "usual (training.spike)",
+                    highlight=False,
+                    soft_wrap=True,
+                )
             _show(plan, module, console)
         failed = False
     finally:
@@ -119,6 +132,7 @@ def _trainer(
         callbacks += [averaging] if averaging else []  # before what saves and what logs
         kinds = ("raw", "averaged") if averaging else ("raw",)
         callbacks += [History(directory.history, kinds), FiniteLoss(), SeedPerBatch(config.seed)]
+        callbacks += [LossSpikes(training.spike)] if training.spike else []
         callbacks += [Samples(directory.path / "samples")]
         if where.progress != "none":
             bar = _wants_bar(config, console)
@@ -212,6 +226,11 @@ def _logger(plan: "Plan") -> Any:
     )
 
 
+def _skipped(trainer: Trainer) -> int | None:
+    guards = [c for c in trainer.callbacks if isinstance(c, LossSpikes)]  # type: ignore[attr-defined]
+    return guards[0].skipped if guards else None
+
+
 def _updates_done(checkpoint: Path) -> int:
     state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
     return int(state["global_step"])
@@ -237,6 +256,7 @@ def _result(
     updates: int,
     seconds: float,
     updates_timed: int,
+    skipped_batches: int | None,
 ) -> Result:
     config = plan.config
     counts = {pairs.name: len(pairs) for pairs in data.benchmarks}
@@ -249,9 +269,10 @@ def _result(
             updates=updates,
             batch_size=training.batch_size,
             patch_size=training.patch_size,
-            precision=config.trainer.precision,
+            precision=config.trainer.arithmetic,
             seconds=seconds,
             updates_timed=updates_timed,
+            skipped_batches=skipped_batches,
             start=plan.start.directory.path.name if plan.start else None,
             teacher=plan.teacher.directory.path.name if plan.teacher else None,
         )
@@ -301,6 +322,7 @@ def _say(
     text += f" {network.parameter_count:,} parameters"
     if plan.trained:
         text += f", {plan.config.updates:,} updates on {plan.images['train'].name}"
+        text += f", {plan.config.trainer.arithmetic}"
         text += ", going on from its last checkpoint" if resumes else ""
     console.print(text, highlight=False, soft_wrap=True)
     if plan.weights is not None and not resumes:

@@ -60,7 +60,8 @@ class TrainingRecord(Record):
     """What a run was trained on, and for how long.
 
     ``seconds`` were spent on the last ``updates_timed`` updates: those after the last resume.
-    ``start`` and ``teacher`` are the directories of parents.
+    ``precision`` names TF32 where a GPU may use it; ``skipped_batches`` had a loss far above the
+    usual (``training.spike``). ``start`` and ``teacher`` are the directories of parents.
     """
 
     data: str
@@ -71,6 +72,7 @@ class TrainingRecord(Record):
     precision: str
     seconds: float | None = None
     updates_timed: int | None = None
+    skipped_batches: int | None = None
     start: str | None = None
     teacher: str | None = None
 
