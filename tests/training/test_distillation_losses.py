@@ -109,7 +109,9 @@ def equation_1(student, teacher, similarity, negatives, logarithm, reduction):
 
 CHOICES = [
     *itertools.product(["l1"], ["both", "teacher", "student"], ["sum"], ["sum", "mean"]),
-    *itertools.product(["cosine"], ["both", "teacher", "student"], ["sum", "each"], ["sum", "mean"]),
+    *itertools.product(
+        ["cosine"], ["both", "teacher", "student"], ["sum", "each"], ["sum", "mean"]
+    ),
 ]
 
 

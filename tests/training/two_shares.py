@@ -1,4 +1,4 @@
-"""Losses of a batch that two processes share, to be compared with one process that has all of it."""
+"""Losses of a batch that two processes share, to be compared with one that has all of it."""
 
 import os
 from pathlib import Path

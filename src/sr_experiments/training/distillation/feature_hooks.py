@@ -49,8 +49,7 @@ class FeatureHooks:
         self._network, self._only_training = network, only_training
         self._features: dict[str, Tensor] = {}
         self._handles = [
-            layers[name].register_forward_hook(self._hook(name, layers[name]))
-            for name in single
+            layers[name].register_forward_hook(self._hook(name, layers[name])) for name in single
         ]
 
     def take(self) -> tuple[Tensor, ...]:
