@@ -21,6 +21,7 @@ RUNS = {
     "deconvolution_sweep": (4, 2),
     "deconvolution_without_residual": (4, 1),
     "distillation_by_teacher": (3, 4),
+    "distillation_fakd": (2, 2),
     "distillation_sweep": (5, 2),
     "platform_clipping": (4, 1),
     "platform_initializer": (3, 1),

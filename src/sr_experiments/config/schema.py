@@ -123,6 +123,7 @@ class Training(Section):
     validate_every: PositiveInt
     checkpoint_every: PositiveInt
     may_diverge: bool
+    spike: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None
 
 
 class Source(Section):
@@ -187,6 +188,7 @@ class Trainer(Section):
     compile: Literal["default", "reduce-overhead", "max-autotune"] | None
     images: Literal["auto", "host"]
     threads: PositiveInt | None
+    tf32: bool
     deterministic: bool
     progress: Literal["auto", "bar", "lines", "none"]
 
@@ -198,6 +200,11 @@ class Trainer(Section):
             found = computes_bf16(str(values.get("accelerator")))
             values = {**values, "precision": "bf16-mixed" if found else "32-true"}
         return values
+
+    @property
+    def arithmetic(self) -> str:
+        """The precision, and TF32 where it was chosen, as headers show it."""
+        return f"{self.precision}, TF32" if self.tf32 else self.precision
 
     @property
     def is_distributed(self) -> bool:

@@ -26,6 +26,7 @@ def choose_device(name: str, key: str = "--device") -> "torch.device":
     """
     import torch
 
+    use_tf32(False)  # as in a run's scores
     gpu = torch.cuda.is_available()
     if name == "cuda" and not gpu:
         raise UserError(
@@ -60,6 +61,17 @@ def computes_bf16(accelerator: str) -> bool:
     except OSError:  # not Linux
         return False
     return bool(flags and {"avx512_bf16", "amx_bf16"} & set(flags[1].split()))
+
+
+def use_tf32(allowed: bool) -> None:
+    """Whether a GPU may round the factors of fp32 products to TF32, in this process from now on.
+
+    PyTorch lets convolutions do so unless it is told otherwise.
+    """
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = allowed
+    torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 def free_memory(device: "torch.device") -> int:

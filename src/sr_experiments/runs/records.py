@@ -62,8 +62,10 @@ class TrainingRecord(Record):
     ``seconds`` were spent on the last ``updates_timed`` updates: those after the last resume;
     ``validation_seconds`` of these on validation. ``peak_memory`` is in bytes: what PyTorch had
     allocated on the GPU, else by how much the process grew while training (Linux).
-    ``start`` and ``teacher`` are the directories of parents. A control that was allowed to diverge
-    has no scores; ``diverged_at`` is the update from which on its loss was no number.
+    ``precision`` names TF32 where a GPU may use it; ``skipped_batches`` had a loss far above the
+    usual (``training.spike``). ``start`` and ``teacher`` are the directories of parents. A control
+    that was allowed to diverge has no scores; ``diverged_at`` is the update from which on its loss
+    was no number.
     """
 
     data: str
@@ -76,6 +78,7 @@ class TrainingRecord(Record):
     updates_timed: int | None = None
     validation_seconds: float | None = None
     peak_memory: int | None = None
+    skipped_batches: int | None = None
     diverged_at: int | None = None
     start: str | None = None
     teacher: str | None = None
