@@ -101,6 +101,21 @@ def test_windows_cover_each_pixel_once_and_reach_beyond(size):
     assert (count == 1).all()
 
 
+@pytest.mark.parametrize("size", [(5, 18000), (18000, 5), (1, 90000), (30, 5000), (120, 700)])
+@pytest.mark.parametrize("side", [16, 124, 300])
+def test_a_strip_is_not_more_work_than_a_square_of_its_area(size, side):
+    def pixels(*size):
+        return [
+            (w.rows[1] - w.rows[0]) * (w.columns[1] - w.columns[0])
+            for w in windows(*size, side, 10)
+        ]
+
+    square = math.isqrt(math.prod(size))
+    strip = pixels(*size)
+    assert sum(strip) <= max(1.2 * math.prod(size), sum(pixels(square, square)))
+    assert max(strip) <= max((side + 20) ** 2, 1.01 * MIN_AREA)  # and it takes no more memory
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4, 7])
 def test_a_part_of_imresize_is_imresize(scale):
     image = noise(61, 75).double()
