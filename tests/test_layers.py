@@ -24,6 +24,7 @@ LAYERS = {
     "serve": 5,
     "speed": 5,
     "report": 6,
+    "ship": 7,
     "sweep": 7,
     "reproduce": 7,
     "__main__": 7,
@@ -62,7 +63,9 @@ def test_a_module_imports_only_what_lies_below_it(file):
 
 
 #: Commands whose --help must start at once.
-COMMANDS = ("data", "downscale", "report", "reproduce", "score", "serve", "speed", "upscale")
+COMMANDS = (
+    *("data", "downscale", "report", "reproduce", "score", "serve", "ship", "speed", "upscale"),
+)
 #: Units and modules that must work without torch, as a report on a laptop needs them.
 TORCH_FREE = (
     *("core", "config", "report", "data.catalogue", "data.layouts", "data.sources"),
