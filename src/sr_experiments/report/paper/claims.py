@@ -17,12 +17,20 @@ Unit = Literal["dB", "%", "SSIM"]
 Margin = Annotated[float, Field(ge=0)]
 
 
+#: What "as good as" allows, in dB: about twice what trainings of one recipe differ by.
+AS_GOOD = 0.05
+
+
 class PublishedEffect(StrictModel):
-    """A printed difference; ``of`` names what it was measured on, by default all data sets."""
+    """A printed difference; ``of`` names what it was measured on, by default all data sets.
+
+    Ours is as large as printed within ``factor``: between ``value / factor`` and ``value * factor``.
+    """
 
     value: float
     unit: Unit
     of: Text | None = None
+    factor: Annotated[float, Field(gt=1)] = 2.0
 
 
 class _ClaimBase(StrictModel):
@@ -37,6 +45,8 @@ class _ClaimBase(StrictModel):
         over: the column it is compared with.
         scales: several are pooled.
         datasets: of the table; by default all.
+        by_construction: it is true whatever is trained: it is shown, and not counted.
+        may_fail: it says that a column fails, so that one below bicubic decides it as well.
         note: a caveat for the reader of the verdict.
     """
 
@@ -48,13 +58,16 @@ class _ClaimBase(StrictModel):
     over: Name
     scales: Annotated[list[Count], Field(min_length=1)]
     datasets: list[Text] = Field(default_factory=list)
+    by_construction: bool = False
+    may_fail: bool = False
     note: Text | None = None
 
 
 class _ScoreDifference(_ClaimBase):
     """A claim on a difference of scores, in the published unit.
 
-    A percentage is relative to the mean score of ``percent_of``.
+    A percentage is relative to the mean score of ``percent_of``. The direction is one verdict; the
+    size, where one is published, is another.
     """
 
     metric: Metric = "psnr"
@@ -84,10 +97,13 @@ class NoDifference(_ScoreDifference):
 
 
 class NotBetter(_ScoreDifference):
-    """``column`` does not exceed ``over`` by more than ``margin``."""
+    """``over`` is as good as ``column`` or better: not worse by more than ``margin``.
+
+    The margin is in dB, or for SSIM in its units, whatever unit the effect is published in.
+    """
 
     kind: Literal["not_better"]
-    margin: Margin = 0.0
+    margin: Margin = AS_GOOD
 
 
 class Convergence(_ClaimBase):
