@@ -59,10 +59,10 @@ class SpeedUp:
 def speed_up(first: Sequence[Curve], second: Sequence[Curve], paired: bool) -> SpeedUp | None:
     """Compare how many updates two columns need for the same PSNR, at one scale.
 
-    The levels are evenly spaced between the highest first and the lowest last value of all fits, the
-    ends excluded, so that every curve reaches each of them. Where every first value of a column
-    lies above all last ones of the other, that other never gets there: the ratio is at least that of
-    its length to the updates of the first value.
+    The levels are evenly spaced between the highest first and the lowest last value of all fits,
+    the ends excluded, so that every curve reaches each of them. Where every first value of a column
+    lies above all last ones of the other, that other never gets there: the ratio is at least that
+    of its length to the updates of the first value.
 
     Args:
         first: the curves of a column, by seed.
@@ -82,7 +82,7 @@ def speed_up(first: Sequence[Curve], second: Sequence[Curve], paired: bool) -> S
             np.array([np.log(np.interp(levels, psnr, at)).mean() for at, psnr in side])
             for side in fits
         ]
-        return SpeedUp(*times)
+        return SpeedUp(times[0], times[1])
     begun = [np.log([float(at[0]) for at, _ in side]) for side in fits]
     length = [np.log([float(c.updates[-1]) for c in side]) for side in (first, second)]
     if starts[0].min() > ends[1].max():
@@ -121,7 +121,7 @@ def over_scales(scales: Sequence[SpeedUp], paired: bool) -> CurveEffect | None:
 
 
 def steadiness(steady: Curve, restless: Curve, resamples: int = 999) -> Estimate | None:
-    """Logarithm of the ratio of the mean absolute changes of two curves, ``restless`` to ``steady``.
+    """Logarithm of the ratio of the mean absolute changes of ``restless`` to those of ``steady``.
 
     Changes are between successive validations that both have. The variance is that of a bootstrap
     over them, of both curves together.

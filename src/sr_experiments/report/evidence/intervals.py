@@ -97,7 +97,7 @@ def crossed(
     With ``A`` the mean of a column for each seed, ``d`` the differences, ``K`` data sets of ``n``
     images and ``S`` seeds: ``V = max(Vs + Vi - Ve, Vs, Vi)``; ``Vs = (var(A1) + var(A2)) / S``,
     ``Vi`` the sum of ``var_i(mean_s d) / n`` and ``Ve`` that of the mean squares of the two-way
-    residuals over ``S n``, both over ``K^2``. What is in ``Vs`` and in ``Vi``, ``Ve`` takes out once.
+    residuals over ``S n``, both over ``K^2``: it is in ``Vs`` and in ``Vi``.
     The quantile is the mean of Student's for seeds and images, weighted by ``Vs`` and ``Vi``
     (Cochran and Cox 1957, section 4.14), the degrees of a sum of variances are Satterthwaite's.
 
@@ -129,11 +129,13 @@ def crossed(
             for d, n in zip(differences, counts, strict=True)
         ]
     )
-    first, second = (np.mean([side.mean(axis=1) for side in sides], axis=0) for sides in zip(*units))
+    first, second = (
+        np.mean([unit[side].mean(axis=1) for unit in units], axis=0) for side in (0, 1)
+    )
     if seeds == 1:
-        known = noise is not None
-        between, degrees = (trained * noise.variance, noise.degrees) if known else (0.0, _MANY)
-        residual = 0.0
+        between, degrees, residual = 0.0, _MANY, 0.0
+        if noise is not None:
+            between, degrees = trained * noise.variance, float(noise.degrees)
     elif paired:
         between, degrees = float((first - second).var(ddof=1)) / seeds, seeds - 1
         residual = _residual(differences)
@@ -146,9 +148,9 @@ def crossed(
     variance = max(between + images - residual, between, images)
     if variance <= tiny:
         return Estimate(value, 0.0)
-    quantile = (
-        between * stdtrit(degrees, _TAIL) + images * stdtrit(image_degrees, _TAIL)
-    ) / (between + images)
+    quantile = (between * stdtrit(degrees, _TAIL) + images * stdtrit(image_degrees, _TAIL)) / (
+        between + images
+    )
     return Estimate(value, variance, min(_MANY, float(stdtridf(_TAIL, quantile))))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sr_experiments.report.evidence.intervals import Unit, Values
-from sr_experiments.report.paper.claims import ScoreClaim
+from sr_experiments.report.paper.claims import Claim
 from sr_experiments.report.paper.definition import PaperTable
 from sr_experiments.report.paper.strict import Metric
 from sr_experiments.runs.records import Run, ScoreKey
@@ -122,7 +122,11 @@ def photographs(strata: Sequence[Stratum], values: Sequence[Unit]) -> list[Unit]
 
 
 def pair_scores(
-    table: PaperTable, claim: ScoreClaim, column: ComparedColumn, over: ComparedColumn
+    table: PaperTable,
+    claim: Claim,
+    column: ComparedColumn,
+    over: ComparedColumn,
+    metric: Metric = "psnr",
 ) -> PairedScores:
     """Pair the scores of two columns.
 
@@ -131,9 +135,10 @@ def pair_scores(
 
     Args:
         table: of the claim; it names the protocols.
-        claim: it names metric, scales and data sets.
+        claim: it names scales and data sets.
         column: what the claim is about.
         over: what it is compared with.
+        metric: the score.
     """
     wanted = claim.datasets or list(table.datasets)
     strata: list[Stratum] = []
@@ -154,10 +159,48 @@ def pair_scores(
         elif missing:
             notes.append(f"x{scale}: without {', '.join(missing)}")
         for name in chosen:
-            stratum = _stratum(table, claim.metric, scale, name, (column, over), sides, notes)
+            stratum = _stratum(table, metric, scale, name, (column, over), sides, notes)
             if stratum is not None:
                 strata.append(stratum)
     return PairedScores(_of_common_seeds(strata, notes), list(dict.fromkeys(notes)))
+
+
+def means_by_seed(
+    table: PaperTable,
+    column: ComparedColumn,
+    strata: Sequence[Stratum],
+    factors: Sequence[float],
+    metric: Metric,
+) -> list[float]:
+    """Mean score of every seed of a column, on the data sets and images of some strata.
+
+    Args:
+        table: it names the protocols.
+        column: any of the table.
+        strata: the data sets, scales and images.
+        factors: of each stratum, on its scores.
+        metric: the score.
+
+    Returns:
+        Of the seeds that have all these scores; none if there is none.
+    """
+    tables: list[dict[int, list[float]]] = []
+    for stratum, factor in zip(strata, factors, strict=True):
+        protocol = getattr(table.protocols(stratum.dataset), metric)
+        key = ScoreKey(stratum.dataset, column.weights, protocol)
+        found: dict[int, list[float]] = {}
+        for seed, run in column.by_seed(stratum.scale).items():
+            scores = run.scores.get(key, {})
+            values = [getattr(scores[i], metric) for i in stratum.images if i in scores]
+            if len(values) == len(stratum.images) and all(map(_finite, values)):
+                found[seed] = [factor * value for value in values]
+        tables.append(found)
+    seeds = sorted(set.intersection(*(set(found) for found in tables)))
+    if not seeds:
+        return []
+    values = [np.array([found[seed] for seed in seeds]) for found in tables]
+    units = photographs(strata, [(v, v) for v in values])
+    return [float(x) for x in np.mean([first.mean(axis=1) for first, _ in units], axis=0)]
 
 
 def _of_common_seeds(strata: Sequence[Stratum], notes: list[str]) -> list[Stratum]:

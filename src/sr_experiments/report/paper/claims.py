@@ -17,14 +17,15 @@ Unit = Literal["dB", "%", "SSIM"]
 Margin = Annotated[float, Field(ge=0)]
 
 
-#: What "as good as" allows, in dB: about twice what trainings of one recipe differ by.
-AS_GOOD = 0.05
+#: What "as good as" allows: about twice what trainings of one recipe differ by; in dB, and the SSIM
+#: that goes with it.
+AS_GOOD: dict[Metric, float] = {"psnr": 0.05, "ssim": 0.0005}
 
 
 class PublishedEffect(StrictModel):
     """A printed difference; ``of`` names what it was measured on, by default all data sets.
 
-    Ours is as large as printed within ``factor``: between ``value / factor`` and ``value * factor``.
+    Ours is as large as printed between ``value / factor`` and ``value * factor``.
     """
 
     value: float
@@ -99,11 +100,17 @@ class NoDifference(_ScoreDifference):
 class NotBetter(_ScoreDifference):
     """``over`` is as good as ``column`` or better: not worse by more than ``margin``.
 
-    The margin is in dB, or for SSIM in its units, whatever unit the effect is published in.
+    The margin is in dB, or SSIM, whatever unit the effect is published in; by default
+    :data:`AS_GOOD`.
     """
 
     kind: Literal["not_better"]
-    margin: Margin = AS_GOOD
+    margin: Margin | None = None
+
+    @property
+    def tolerance(self) -> float:
+        """The margin, or the default of the metric."""
+        return AS_GOOD[self.metric] if self.margin is None else self.margin
 
 
 class Convergence(_ClaimBase):
