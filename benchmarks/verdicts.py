@@ -1,9 +1,9 @@
 """Coverage, false verdicts and power of the report's intervals, by simulation.
 
 ``python benchmarks/verdicts.py`` prints a table for differences of scores and one for curves. Two
-columns are trained over seeds and scored on the same images; their difference varies with the image,
-with the seed of either column, and with both. ``tests/report/evidence/test_coverage.py`` runs less
-of it.
+columns are trained over seeds and scored on the same images; their difference varies with the
+image, with the seed of either column, and with both. ``tests/report/evidence/test_coverage.py``
+runs less of it.
 """
 
 import argparse

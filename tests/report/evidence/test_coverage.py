@@ -1,4 +1,4 @@
-"""What the report promises, by simulation: coverage, few false verdicts, and effects that are found.
+"""What the report promises, by simulation: coverage, few false verdicts, effects that are found.
 
 ``benchmarks/verdicts.py`` is the same at full length; its README holds the figures.
 """

@@ -122,7 +122,7 @@ class MeasuredEffect:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ColumnPair:
     """Two columns of a table, and the other columns that tell how much seeds matter."""
 
     table: PaperTable
@@ -150,7 +150,7 @@ class Comparison:
 
 
 def effect_of_scores(
-    claim: EffectClaim, pairs: PairedScores, comparison: Comparison
+    claim: EffectClaim, pairs: PairedScores, comparison: ColumnPair
 ) -> MeasuredEffect:
     """Measure a difference of mean scores, its absence, or that a column is not better.
 
@@ -223,7 +223,7 @@ def effect_of_scores(
     ).decided(p)
 
 
-def share_of_images(claim: Share, pairs: PairedScores, comparison: Comparison) -> MeasuredEffect:
+def share_of_images(claim: Share, pairs: PairedScores, comparison: ColumnPair) -> MeasuredEffect:
     """Measure the share of photographs, over all data sets, on which a column is above the other.
 
     A photograph counts once, with the share of its scales; a run of each seed decides on it.
@@ -251,7 +251,7 @@ def share_of_images(claim: Share, pairs: PairedScores, comparison: Comparison) -
     ).decided(found.p_value(claim.threshold))
 
 
-def effect_on_curves(claim: CurveClaim, comparison: Comparison) -> MeasuredEffect:
+def effect_on_curves(claim: CurveClaim, comparison: ColumnPair) -> MeasuredEffect:
     """Measure how many times as fast, or as steady, one column trains as another.
 
     Intervals are Student's, over seeds and of the logarithms of their ratios. A single seed has
@@ -378,7 +378,7 @@ def _size(published: PublishedEffect | None, interval: Interval | None) -> Size:
 def _speed(
     curves: dict[int, tuple[list[Curve], list[Curve]]],
     seeds: Sequence[int],
-    comparison: Comparison,
+    comparison: ColumnPair,
     notes: list[str],
 ) -> CurveEffect | None:
     scales = []
@@ -402,7 +402,7 @@ def _speed(
 def _steadiness(
     curves: dict[int, tuple[list[Curve], list[Curve]]],
     seeds: Sequence[int],
-    comparison: Comparison,
+    comparison: ColumnPair,
     notes: list[str],
 ) -> CurveEffect | None:
     by_seed: dict[int, list[Estimate]] = {}

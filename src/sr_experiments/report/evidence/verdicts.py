@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sr_experiments.report.evidence.effects import (
-    Comparison,
+    ColumnPair,
     DatasetEffect,
     MeasuredEffect,
     Outcome,
@@ -102,7 +102,7 @@ def judge(paper: Paper, runs: Sequence[Run], budget: str | None = None) -> list[
             )
             if {run.scale for run in column.runs} & {run.scale for run in over.runs}:
                 others = _others(table, groups[claim.table], group, claim)
-                comparison = Comparison(table, column, over, others)
+                comparison = ColumnPair(table, column, over, others)
                 of_claim.append(_verdict(paper, claim, group, comparison, bicubic))
         verdicts += of_claim or [
             Verdict(outcome="no runs", claim=claim, published=_published(claim))
@@ -153,7 +153,7 @@ def _compared(
 
 
 def _verdict(
-    paper: Paper, claim: Claim, group: Group, comparison: Comparison, bicubic: Sequence[Run]
+    paper: Paper, claim: Claim, group: Group, comparison: ColumnPair, bicubic: Sequence[Run]
 ) -> Verdict:
     table, column, over = comparison.table, comparison.column, comparison.over
     measured: MeasuredEffect
@@ -198,7 +198,7 @@ def _verdict(
     )
 
 
-def _below_bicubic(claim: Claim, comparison: Comparison, bicubic: Sequence[Run]) -> list[str]:
+def _below_bicubic(claim: Claim, comparison: ColumnPair, bicubic: Sequence[Run]) -> list[str]:
     """A line for every column that is below bicubic on the mean of the claim's data sets."""
     if comparison.over.seedless:  # bicubic is what the claim compares with
         return []
