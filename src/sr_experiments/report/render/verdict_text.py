@@ -24,8 +24,8 @@ LEGEND = (
     "Ours: the effect in our runs with its 95 % confidence interval over images and seeds, which "
     "are crossed; a photograph at several scales counts once. A claim holds, or does not, only "
     "where p is at most 0.05 after Holm's correction over the paper's claims at this budget; "
-    "otherwise it is undecided, and one seed decides nothing. Where the paper prints an effect, its "
-    "direction and its size are two verdicts: the size is as printed if the whole interval, "
+    "otherwise it is undecided, and one seed decides nothing. Where the paper prints an effect, "
+    "its direction and its size are two verdicts: the size is as printed if the whole interval, "
     "uncorrected, lies between half and twice the printed value. 'As good as' allows 0.05 dB. "
     "'Could see': the effect that such runs find with a chance of 80 %. A verdict below "
     "budget=paper, or with another network than the paper's, is about our runs, not about the "
@@ -91,7 +91,7 @@ def verdict_text(verdict: Verdict, paper: Paper) -> VerdictText:
 
 
 def tally(verdicts: Sequence[Verdict]) -> str:
-    """``2 hold, 1 does not hold, 3 have no runs; of 2 printed sizes 1 is smaller``."""
+    """``2 hold, 1 does not hold, 3 have no runs; sizes: 1 as printed, 2 smaller``."""
     counts = Counter(verdict.outcome for verdict in verdicts if verdict.counted)
     text = ", ".join(
         f"{counts[name]} {words[counts[name] != 1]}"
@@ -101,11 +101,14 @@ def tally(verdicts: Sequence[Verdict]) -> str:
     sizes: Counter[str] = Counter(
         verdict.size for verdict in verdicts if verdict.counted and verdict.size
     )
+    parts = [text] if text else []
     if sizes:
         told = ", ".join(f"{sizes[name]} {name}" for name in SIZES if sizes[name])
-        text += f"; sizes: {told}"
+        parts.append(f"sizes: {told}")
     apart = sum(not verdict.counted for verdict in verdicts)
-    return text + (f"; {apart} true by construction, not counted" if apart else "")
+    if apart:
+        parts.append(f"{apart} true by construction, not counted")
+    return "; ".join(parts)
 
 
 def _verdict(verdict: Verdict) -> str:
@@ -123,7 +126,8 @@ def _aside(verdict: Verdict) -> str:
     if verdict.outcome == "undecided" and verdict.effect is not None:
         leans = {"holds": "leans to the claim", "does not hold": "leans against it"}
         parts.append(leans.get(verdict.leaning, ""))
-    parts.append(SIZES.get(verdict.size, ""))
+    if verdict.size != "undecided" or not parts:
+        parts.append(SIZES.get(verdict.size, ""))
     return "; ".join(filter(None, parts))
 
 
