@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 STATUS, RESULT, SCORES, HISTORY = "status.json", "result.json", "scores.csv", "history.csv"
+#: The resolved config of the run.
+CONFIG = "config.yaml"
 #: Columns of ``scores.csv``: one line for each (image, data set, weights, protocol).
 SCORE_COLUMNS = ("dataset", "image", "weights", "protocol", "psnr", "ssim")
 

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from sr_experiments.report.evidence.cost import timing
 from sr_experiments.report.evidence.effects import MeasuredEffect, Outcome
-from sr_experiments.report.evidence.intervals import Interval, mean_interval
+from sr_experiments.report.evidence.intervals import Estimate, Interval
 from sr_experiments.report.evidence.pairs import ComparedColumn
 from sr_experiments.report.paper.claims import CostClaim, Quantity
 from sr_experiments.runs.records import Run
@@ -53,8 +53,10 @@ def effect_of_cost(
     interval: Interval | None = None
     if claim.quantity in EXACT:
         outcome = _decide(claim, (effect, effect))
-    elif (spread := mean_interval(by_seed)) is not None:
-        interval = (math.exp(spread[0]), math.exp(spread[1]))
+    elif len(by_seed) > 1:
+        variance = statistics.variance(by_seed) / len(by_seed)
+        low, high = Estimate(0.0, variance, len(by_seed) - 1).interval or (0.0, 0.0)
+        interval = (effect * math.exp(low), effect * math.exp(high))
         outcome = _decide(claim, interval)
     else:
         outcome = "undecided"

@@ -22,12 +22,21 @@ Quantity = Literal[
 Margin = Annotated[float, Field(ge=0)]
 
 
+#: What "as good as" allows: about twice what trainings of one recipe differ by; in dB, and the SSIM
+#: that goes with it.
+AS_GOOD: dict[Metric, float] = {"psnr": 0.05, "ssim": 0.0005}
+
+
 class PublishedEffect(StrictModel):
-    """A printed difference; ``of`` names what it was measured on, by default all data sets."""
+    """A printed difference; ``of`` names what it was measured on, by default all data sets.
+
+    Ours is as large as printed between ``value / factor`` and ``value * factor``.
+    """
 
     value: float
     unit: Unit
     of: Text | None = None
+    factor: Annotated[float, Field(gt=1)] = 2.0
 
 
 class _ClaimBase(StrictModel):
@@ -42,6 +51,8 @@ class _ClaimBase(StrictModel):
         over: the column it is compared with, or several, whose mean counts.
         scales: several are pooled.
         datasets: of the table; by default all.
+        by_construction: it is true whatever is trained: it is shown, and not counted.
+        may_fail: it says that a column fails, so that one below bicubic decides it as well.
         note: a caveat for the reader of the verdict.
     """
 
@@ -53,6 +64,8 @@ class _ClaimBase(StrictModel):
     over: Name | Annotated[list[Name], Field(min_length=2)]
     scales: Annotated[list[Count], Field(min_length=1)]
     datasets: list[Text] = Field(default_factory=list)
+    by_construction: bool = False
+    may_fail: bool = False
     note: Text | None = None
 
     @property
@@ -64,7 +77,8 @@ class _ClaimBase(StrictModel):
 class _ScoreDifference(_ClaimBase):
     """A claim on a difference of scores, in the published unit.
 
-    A percentage is relative to the mean score of ``percent_of``.
+    A percentage is relative to the mean score of ``percent_of``. The direction is one verdict; the
+    size, where one is published, is another.
     """
 
     metric: Metric = "psnr"
@@ -94,10 +108,19 @@ class NoDifference(_ScoreDifference):
 
 
 class NotBetter(_ScoreDifference):
-    """``column`` does not exceed ``over`` by more than ``margin``."""
+    """``over`` is as good as ``column`` or better: not worse by more than ``margin``.
+
+    The margin is in dB, or SSIM, whatever unit the effect is published in; by default
+    :data:`AS_GOOD`.
+    """
 
     kind: Literal["not_better"]
-    margin: Margin = 0.0
+    margin: Margin | None = None
+
+    @property
+    def tolerance(self) -> float:
+        """The margin, or the default of the metric."""
+        return AS_GOOD[self.metric] if self.margin is None else self.margin
 
 
 class Convergence(_ClaimBase):
