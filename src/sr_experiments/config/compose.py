@@ -207,9 +207,9 @@ def _composed(changes: Sequence[Change], of_hydra: Sequence[str]) -> DictConfig:
     The only place that writes overrides for Hydra: plain choices of groups. Values are set here as
     Hydra would set them; written out as text they would have to be quoted and read again.
     """
-    groups = config_groups()
+    groups = config_groups(conf_dir())
     with config_search_path() as loader:
-        chosen = [_choice(change) for change in changes if change.key in groups]
+        chosen = [_choice(change, groups[change.key]) for change in changes if change.key in groups]
         for text in of_hydra:
             key, _, value = text.lstrip("+").partition("=")
             if key == "hydra/launcher":
@@ -231,9 +231,8 @@ def _of_choices(_: tuple[str, ...], overrides: tuple[str, ...]) -> DictConfig:
     return hydra_compose("config", overrides=list(overrides), return_hydra_config=True)
 
 
-def _choice(change: Change) -> str:
+def _choice(change: Change, choices: Sequence[str]) -> str:
     group, choice = change.key, change.value
-    choices = config_groups()[group]
     if group == "experiment":
         if change.kind == "set":
             raise UserError(
@@ -261,9 +260,10 @@ def _check_choice(group: str, choice: object, choices: Sequence[str]) -> None:
 def _check_swept(override: Override) -> None:
     """Refuse unknown choices of a group that is swept over."""
     group = override.key_or_group
-    if override.is_sweep_override() and group in config_groups():
+    choices = config_groups(conf_dir()).get(group)
+    if override.is_sweep_override() and choices:
         for choice in override.sweep_string_iterator():
-            _check_choice(group, choice, config_groups()[group])
+            _check_choice(group, choice, choices)
 
 
 def _apply(cfg: DictConfig, change: Change, groups: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ two thirds of the time of ``--help``. Nothing here imports the config's schema, 
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from string import Template
 
 from sr_experiments.config.messages import explained
@@ -13,10 +14,10 @@ from sr_experiments.core.paths import conf_dir
 
 
 @cache
-def config_groups() -> Mapping[str, Sequence[str]]:
-    """Each group of ``conf/`` with its choices, both sorted."""
+def config_groups(folder: Path) -> Mapping[str, Sequence[str]]:
+    """Each group of a folder of configs with its choices, both sorted."""
     found: dict[str, list[str]] = {}
-    for file in sorted(conf_dir().glob("*/*.yaml")):
+    for file in sorted(folder.glob("*/*.yaml")):
         found.setdefault(file.parent.name, []).append(file.stem)
     return found
 
@@ -42,7 +43,7 @@ def help_text(overrides: Sequence[str]) -> str:
     groups = [
         f"{'' if group in chosen else '+'}{group}: "
         + ", ".join(f"[{c}]" if c == chosen.get(group) else c for c in choices)
-        for group, choices in config_groups().items()
+        for group, choices in config_groups(conf_dir()).items()
     ]
     template = Template(hydra.help.template)
     keys = OmegaConf.to_yaml(config).rstrip()

@@ -26,11 +26,11 @@ def multiply_adds(network: Network) -> int:
     empty, counts = copy.deepcopy(network).cpu().eval(), []
     with torch.no_grad():
         # What is folded once is not counted.
-        empty(torch.zeros(1, channels, 12, 12, dtype=first.dtype))
-        for width in (12, 24):
+        empty(torch.zeros(1, channels, 4, 4, dtype=first.dtype))
+        for width in (4, 8):
             with FlopCounterMode(display=False) as counter:
-                empty(torch.zeros(1, channels, 12, width, dtype=first.dtype))
+                empty(torch.zeros(1, channels, 4, width, dtype=first.dtype))
             counts.append(int(counter.get_total_flops()) // 2)
     area = math.ceil(HEIGHT / network.scale) * math.ceil(WIDTH / network.scale)
-    grows = counts[1] - counts[0]  # for 144 pixels
-    return 2 * counts[0] - counts[1] + grows * area // 144
+    grows = counts[1] - counts[0]  # for 16 pixels
+    return 2 * counts[0] - counts[1] + grows * area // 16

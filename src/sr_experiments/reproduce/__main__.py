@@ -132,11 +132,11 @@ def _plan(names: Sequence[str], overrides: Sequence[str], console: "Console") ->
     if first is not None and not any(found.values()):
         raise first
 
+    from sr_experiments.reproduce.estimate import here  # imports torch
     from sr_experiments.reproduce.plan_table import PaperWork, show
-    from sr_experiments.reproduce.step_time import meter  # imports torch
 
     work = [PaperWork(n, list(stages.values()), refused[n]) for n, stages in found.items()]
-    show(work, meter(where.accelerator), where.budget or "?", survey.missing, console)
+    show(work, here(where.accelerator), where.budget or "?", survey.missing, console)
     return 0
 
 
