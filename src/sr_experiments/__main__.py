@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from sr_experiments.core.device import sleep_between_regions
 from sr_experiments.core.errors import UserError
 
 
@@ -20,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str]) -> int:
+    sleep_between_regions()
     multirun = any(word in ("-m", "--multirun") for word in argv)
     overrides = [word for word in argv if word not in ("-m", "--multirun", "-r", "--run")]
     options = {word for word in overrides if word.startswith("-")}

@@ -26,7 +26,7 @@ MAX_SIDE = 8192
 
 
 class SpeedCase(NamedTuple):
-    """What a line of the table measures.
+    """One row of the table.
 
     Attributes:
         model: as ``--model`` of ``upscale``.

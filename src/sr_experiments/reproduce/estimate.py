@@ -112,8 +112,8 @@ class Estimate:
         if (measured := self.finished.get(_like(work))) is not None:
             return measured
         step, training = self._step(work), work.config.training
-        size = self._work(work, training.batch_size, training.patch_size)
-        return training.accumulate * (step.fixed + step.each * size)
+        passes = step.fixed + step.each * self._work(work, training.batch_size)
+        return training.accumulate * passes
 
     def seconds(self, work: Plan) -> float:
         """How long a run takes from its start to its scores."""
@@ -176,28 +176,28 @@ class Estimate:
         """Multiply-adds of a network for a pixel of its output."""
         return (self.network(work).multiply_adds or 0) / (HEIGHT * WIDTH)
 
-    def _work(self, work: Plan, images: int, side: int) -> float:
+    def _work(self, work: Plan, images: int, side: int | None = None) -> float:
         """Multiply-adds of an update: backwards is twice as much as forwards."""
         a_pixel, teacher = 3 * self._a_pixel(work), work.parents.get("teacher")
         if teacher and not (work.config.method or {}).get("cached"):
             a_pixel += self._a_pixel(teacher)
-        scales = work.config.training.scales or (work.config.scale,)
-        return a_pixel * images * side**2 * fmean(scale**2 for scale in scales)
+        scales = (work.config.training.scales or ()) if side is None else ()
+        sides = [s * (side or work.config.lr_patch(s)) for s in scales or (work.config.scale,)]
+        return a_pixel * images * fmean(side**2 for side in sides)
 
     def _time(self, work: Plan) -> StepTime:
-        config, training = work.config, work.config.training
+        config, images = work.config, work.config.training.batch_size
         parent, network = work.parents.get("teacher"), network_of(config.model, "model")
         teacher = network_of(parent.config.model, "teacher") if parent else None
         module = module_of(config, network, teacher, updates=max(1, config.updates))
-        images, side, least = training.batch_size, training.patch_size, 2 if teacher else 1
+        side, least = config.lr_patch(), 2 if teacher else 1
         sizes = [(images, side)]
         if self.device.type == "cpu" and self._work(work, images, side) > _CPU_STEP:
             images = max(least, int(images * _CPU_STEP / self._work(work, images, side)))
             while side > 16 and self._work(work, images, side) > _CPU_STEP:
                 side -= 2
             sizes = [(least, 8), (images, side)]  # some losses compare the images of a batch
-        scales = training.scales or (config.scale,)
-        batches = [(*size, max(scales), self._work(work, *size)) for size in sizes]
+        batches = [(n, s, config.scale, self._work(work, n, s)) for n, s in sizes]
         return time_steps(module, config.trainer, batches)
 
     def _step(self, work: Plan) -> StepTime:

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from sr_experiments.config import instantiate
 from sr_experiments.config.schema import RunConfig
+from sr_experiments.core.device import computes_bf16
 from sr_experiments.core.errors import UserError
 from sr_experiments.data.datamodule import SuperResolutionData
 from sr_experiments.models.complexity import multiply_adds
@@ -73,7 +74,7 @@ def execute(plan: "Plan", console: Console) -> None:
         module.compile_steps(mode)
     _say(plan, network, begun, console, resumes)
     logger = _logger(plan)
-    failed = True
+    failed, diverged_at = True, None
     try:
         with Team(plan) as team:
             trainer = _trainer(plan, averaging, console, [logger] if logger else [])
@@ -83,28 +84,48 @@ def execute(plan: "Plan", console: Console) -> None:
                 torch.set_num_threads(threads)
             began, first = time.monotonic(), _updates_done(directory.checkpoint) if resumes else 0
             if plan.trained and config.training.epochs > 0:
-                trainer.fit(
-                    module,
-                    datamodule=data,
-                    ckpt_path=str(directory.checkpoint) if resumes else None,
-                    weights_only=True,
-                )
+                diverged_at = _fit(trainer, module, data, plan, resumes)
             seconds, updates = time.monotonic() - began, trainer.global_step
-            trainer.test(module, datamodule=data, verbose=False)
+            if diverged_at is None:
+                trainer.test(module, datamodule=data, verbose=False)
+            else:
+                module.means, module.tables = {}, {}
         if trainer.is_global_zero:
-            if plan.trained or plan.weights:
+            if (plan.trained or plan.weights) and diverged_at is None:
                 for weights, variant in module.variants().items():
                     path = directory.weights_of(weights)
                     save_weights(path, variant.state_dict(), config.model)
             directory.write_scores(_score_rows(module, data))
-            result = _result(plan, network, module, data, updates, seconds, updates - first)
+            result = _result(
+                plan, network, module, data, updates, seconds, updates - first, diverged_at
+            )
             directory.write_result(result)
             directory.end("finished")
+            if diverged_at is not None:
+                console.print(f"  the loss is no number from update {diverged_at} on: no scores")
             _show(plan, module, console)
         failed = False
     finally:
         if logger is not None:
             logger.close(failed)
+
+
+def _fit(
+    trainer: Trainer, module: Scored, data: SuperResolutionData, plan: "Plan", resumes: bool
+) -> int | None:
+    """Train; the update at which a run that may diverge did so."""
+    try:
+        trainer.fit(
+            module,
+            datamodule=data,
+            ckpt_path=str(plan.directory.checkpoint) if resumes else None,
+            weights_only=True,
+        )
+    except UserError as error:
+        if error.code != "loss-not-finite" or not plan.config.training.may_diverge:
+            raise
+        return int(str(error.message.fields["update"]))
+    return None
 
 
 def _trainer(
@@ -237,6 +258,7 @@ def _result(
     updates: int,
     seconds: float,
     updates_timed: int,
+    diverged_at: int | None = None,
 ) -> Result:
     config = plan.config
     counts = {pairs.name: len(pairs) for pairs in data.benchmarks}
@@ -248,10 +270,11 @@ def _result(
             images=len(data.train_pairs),
             updates=updates,
             batch_size=training.batch_size,
-            patch_size=training.patch_size,
+            patch_size=config.lr_patch(),
             precision=config.trainer.precision,
             seconds=seconds,
             updates_timed=updates_timed,
+            diverged_at=diverged_at,
             start=plan.start.directory.path.name if plan.start else None,
             teacher=plan.teacher.directory.path.name if plan.teacher else None,
         )
@@ -303,6 +326,8 @@ def _say(
         text += f", {plan.config.updates:,} updates on {plan.images['train'].name}"
         text += ", going on from its last checkpoint" if resumes else ""
     console.print(text, highlight=False, soft_wrap=True)
+    if plan.trained and (advice := _precision_advice(plan.config)):
+        console.print(f"  {advice}", highlight=False, soft_wrap=True)
     if plan.weights is not None and not resumes:
         text = f"  weights of {plan.config.weights} (SHA-256 {plan.weights[:12]})"
         console.print(text, highlight=False, soft_wrap=True)
@@ -312,6 +337,19 @@ def _say(
     if begun is not None and plan.start is not None and not resumes:
         text = f"  begins with {plan.start.title}: {begun}"
         console.print(text, highlight=False, soft_wrap=True)
+
+
+def _precision_advice(config: RunConfig) -> str:
+    if config.trainer.precision != "32-true":
+        return ""
+    wanted = any(
+        c.key in ("trainer", "trainer.precision") and c.value == "fast" for c in config.changes
+    )
+    if wanted:
+        return "trainer=fast: this device has no bfloat16 arithmetic, so fp32 is computed"
+    if computes_bf16(config.trainer.accelerator):
+        return "trainer=fast computes in bfloat16 here: about half the time for an EDSR"
+    return ""
 
 
 def _show(plan: "Plan", module: Scored, console: Console) -> None:

@@ -60,7 +60,8 @@ class TrainingRecord(Record):
     """What a run was trained on, and for how long.
 
     ``seconds`` were spent on the last ``updates_timed`` updates: those after the last resume.
-    ``start`` and ``teacher`` are the directories of parents.
+    ``start`` and ``teacher`` are the directories of parents. A control that was allowed to diverge
+    has no scores; ``diverged_at`` is the update from which on its loss was no number.
     """
 
     data: str
@@ -71,6 +72,7 @@ class TrainingRecord(Record):
     precision: str
     seconds: float | None = None
     updates_timed: int | None = None
+    diverged_at: int | None = None
     start: str | None = None
     teacher: str | None = None
 

@@ -29,8 +29,7 @@ class Deconvolution(nn.Conv2d):
     accuracy); the paper's results are those of the iteration. ``eps`` is added to the covariance
     and is meant for input of order 1. Behind layers that count to 255, as in EDSR with
     ``rgb_range`` 255, variances of 100 and more make it meaningless: it then guards neither against
-    flat channels nor against rounding. Nothing is rescaled here: that is EDSR's recipe, and
-    whoever wants an ``eps`` that counts says ``model.rgb_range=1``.
+    flat channels nor against rounding. ``model.rgb_range=1`` makes it effective.
 
     Args:
         in_channels: channels of the input.
