@@ -194,7 +194,7 @@ class Estimate:
         sizes = [(images, side)]
         if self.device.type == "cpu" and self._work(work, images, side) > _CPU_STEP:
             images = max(least, int(images * _CPU_STEP / self._work(work, images, side)))
-            while side > 16 and self._work(work, images, side) > _CPU_STEP:
+            while side > 12 and self._work(work, images, side) > _CPU_STEP:
                 side -= 2
             sizes = [(least, 8), (images, side)]  # some losses compare the images of a batch
         batches = [(n, s, config.scale, self._work(work, n, s)) for n, s in sizes]

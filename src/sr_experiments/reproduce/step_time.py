@@ -4,6 +4,8 @@ import logging
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from statistics import median
 from typing import Any, NamedTuple
 
 import torch
@@ -31,15 +33,15 @@ class StepTime(NamedTuple):
 
 
 class _Clock(Callback):
-    """When each update began, on a GPU after the one before it, and with what batch."""
+    """When each update ended, and with how large a batch."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[float, float, int]] = []
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Note the time, the processor time of this thread, and the pixels."""
+        """Note the time, the processor time of this thread, and the size."""
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize(pl_module.device)
         self.seen.append((time.perf_counter(), time.thread_time(), batch.hr.numel()))
@@ -86,11 +88,10 @@ def time_steps(
         ).fit(module, batches())
     torch.set_num_threads(threads)
     taken: dict[int, list[float]] = {}
-    for (began, _, size), (ended, _, _) in zip(clock.seen, clock.seen[1:], strict=False):
+    for (began, _, _), (ended, _, size) in pairwise(clock.seen):
         taken.setdefault(size, []).append(ended - began)
-    (few, *_), (many, *_) = sizes[0][3:], sizes[-1][3:]
-    short, long = min(next(iter(taken.values()))), min(taken[clock.seen[-1][2]])
-    rises = len(sizes) > 1 and short < long
-    each = (long - short) / (many - few) if rises else long / many
+    steps = [median(times[1:] or times) for times in taken.values()]
+    short, few, long, many = steps[0], sizes[0][3], steps[-1], sizes[-1][3]
+    each = (long - short) / (many - few) if short < long else long / many
     first, last = clock.seen[0], clock.seen[-1]
     return StepTime(max(0.0, long - each * many), each, last[1] - first[1], last[0] - first[0])
