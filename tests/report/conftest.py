@@ -39,6 +39,7 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
         averaged: Scores | None = None,
         also: Sequence[str] = (),
         history: Sequence[tuple[int, int, float, float | None]] = (),
+        diverged_at: int | None = None,
     ) -> Path:
         nonlocal count
         count += 1
@@ -88,6 +89,7 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
             "patch_size": 24,
             "seconds": 17.2,
             "precision": "32-true",
+            "diverged_at": diverged_at,
         }
         result = {
             "identity": identity,

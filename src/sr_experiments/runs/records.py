@@ -152,6 +152,12 @@ class Run:
         return owner.get(key) if isinstance(owner, Mapping) else getattr(owner, key, None)
 
     @property
+    def diverged(self) -> str:
+        """Where a control's training diverged, which then has no scores; empty if it did not."""
+        update = self.training.diverged_at if self.training else None
+        return f"x{self.scale} seed {self.seed}: diverged at update {update}" if update else ""
+
+    @property
     def budget(self) -> str:
         """How much of the recipe was carried out."""
         return str(self.choices.get("budget", "unknown"))

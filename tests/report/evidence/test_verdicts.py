@@ -522,3 +522,20 @@ def test_columns_may_have_what_their_words_stand_for(tmp_path: Path, write_run: 
     }
     mine = Paper.model_validate(paper.model_dump() | {"claims": [claim]})
     assert verdict(mine, tmp_path, "adam").effect == pytest.approx(0.5)
+
+
+def test_an_arm_that_diverged_is_named_and_spoils_no_other(
+    tmp_path: Path, write_run: Writer
+) -> None:
+    for method, number in (("contrastive_cosine", 11), ("supervised", 12)):
+        trainings(write_run, method, 0.0, number)
+    for seed in range(5):
+        distilled(write_run, "contrastive_l1", seed, scores={}, diverged_at=40 + seed)
+    paper = load_paper("distillation")
+    found = verdict(paper, tmp_path, "l1_beats_cosine")
+    assert (found.outcome, found.reason, found.effect) == ("undecided", "arm diverged", None)
+    assert any("seed 3: diverged at update 43" in note for note in found.notes)
+    table, *_ = build_tables(paper, collect(tmp_path / "runs").runs)
+    assert any("seed 0: diverged at update 40" in note for note in table.notes)
+    row = next(row for row in table.rows if row.dataset == "Set5")
+    assert {"contrastive_cosine", "supervised"} == set(row.ours) and row.images == 5

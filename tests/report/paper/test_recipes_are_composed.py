@@ -38,7 +38,9 @@ def test_each_row_is_composed_as_its_paper_says(name):
             recipe = table.recipe_of(column)
             if not recipe:
                 continue
-            where = {k: v for k, v in column.where.items() if not k.startswith(("network", "train"))}
+            where = {
+                k: v for k, v in column.where.items() if not k.startswith(("network", "train"))
+            }
             for experiment in dict.fromkeys([table.experiment, *paper.stages]):
                 if experiment not in known:
                     known[experiment] = list(composed(experiment))

@@ -98,12 +98,19 @@ def _table(paper: Paper, source: PaperTable, group: Group, bicubic: Sequence[Run
     for scale in sorted({*source.published, *(run.scale for run in group.members)}):
         columns = {
             column.id: ColumnRuns(
-                column.weights, [r for r in group.runs.get(column.id, ()) if r.scale == scale]
+                column.weights,
+                [r for r in group.runs.get(column.id, ()) if r.scale == scale and not r.diverged],
             )
             for column in source.columns
         }
         reference = [run for run in bicubic if run.scale == scale]
         rows += _rows(source, scale, columns, reference, notes)
+    notes += [
+        f"{column.label}, {run.diverged}"
+        for column in source.columns
+        for run in group.runs.get(column.id, ())
+        if run.diverged
+    ]
     return Table(paper, source, rows, group, list(dict.fromkeys(notes)))
 
 

@@ -48,6 +48,7 @@ __all__ = ["DatasetEffect", "Outcome", "Size", "Verdict", "judge"]
 
 #: Why a claim is undecided although its effect was measured.
 BELOW_BICUBIC = "arm below bicubic"
+DIVERGED = "arm diverged"
 AFTER_HOLM = "after Holm's correction"
 
 
@@ -160,6 +161,17 @@ def _compared(
 def _verdict(
     paper: Paper, claim: Claim, group: Group, comparison: ColumnPair, bicubic: Sequence[Run]
 ) -> Verdict:
+    diverged = [
+        f"{arm.label}, {run.diverged}"
+        for arm in (comparison.column, comparison.over)
+        for run in arm.runs
+        if run.diverged
+    ]
+    comparison = replace(
+        comparison,
+        column=_with_scores(comparison.column),
+        over=_with_scores(comparison.over),
+    )
     table, column, over = comparison.table, comparison.column, comparison.over
     measured: MeasuredEffect
     if isinstance(claim, Convergence | Stability):
@@ -184,6 +196,8 @@ def _verdict(
             detectable=None,
             notes=[*measured.notes, *below],
         )
+    if diverged and measured.outcome == "undecided":
+        measured = replace(measured, reason=DIVERGED, notes=[*measured.notes, *diverged])
     trained = [compared for compared in (column, over) if not compared.seedless]
     ours = [run for compared in trained for run in compared.runs]
     budgets = sorted({run.budget for run in ours}, key=budget_rank)
@@ -204,6 +218,10 @@ def _verdict(
         same_size=same,
         distinct=group.distinct,
     )
+
+
+def _with_scores(column: ComparedColumn) -> ComparedColumn:
+    return replace(column, runs=[run for run in column.runs if not run.diverged])
 
 
 def _below_bicubic(claim: Claim, comparison: ColumnPair, bicubic: Sequence[Run]) -> list[str]:
