@@ -50,6 +50,8 @@ OTHER = {
     "trainer.precision": "64-true",
     "trainer.fused": "true",
     "trainer.compile": "default",
+    "trainer.tf32": "true",
+    "training.spike": "null",
     "optimizer.fused": "true",
     "training.scales": "[2,3]",
     "averaging": "ema",

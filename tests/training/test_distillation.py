@@ -70,9 +70,10 @@ def test_only_the_student_learns(method):
     assert bool(extra) == (method in ("fitnet", "lsfd")), "adapters alone are kept beside it"
 
 
-def test_a_step_is_the_loss_of_both_networks_answers():
+@pytest.mark.parametrize("last_tap", ["paper", "code"])
+def test_a_step_is_the_loss_of_both_networks_answers(last_tap):
     student, teacher = networks()
-    loss = FAKD()
+    loss = FAKD(last_tap=last_tap)
     module = Distilled(student, teacher, loss)
     found = module.training_step(batch(), 0)
     lr, hr, *_ = batch()
@@ -84,7 +85,7 @@ def test_a_step_is_the_loss_of_both_networks_answers():
             x = layer(x)
             if index in indices:
                 features.append(x)
-        features.append(x)
+        features.append(x if last_tap == "paper" else shallow + x)
         return NetworkOutput(network.add_mean(network.tail(shallow + x)), tuple(features))
 
     expected = loss(look(student, (0, 1)), look(teacher, (1, 3)), hr.float())
@@ -185,6 +186,11 @@ def test_a_file_of_weights_teaches_as_well(train, tmp_path):
 def test_what_does_not_go_together_is_refused(student, teacher, options, says):
     with pytest.raises(UserError, match=says):
         Distilled(student, teacher, FAKD(), **options)
+
+
+def test_the_codes_last_tap_needs_a_skip():
+    with pytest.raises(UserError, match="last_tap=code: VDSR has no skip around its body"):
+        Distilled(VDSR(2, 8, 4), VDSR(2, 8, 4), FAKD(last_tap="code"))
 
 
 def test_networks_with_few_layers_have_fewer_taps():

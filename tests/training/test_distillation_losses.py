@@ -1,11 +1,14 @@
 """Distillation losses: numbers worked out by hand, gradients, and what is refused."""
 
+import itertools
 import math
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+import two_shares
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.training.distillation.contrastive import Contrastive
@@ -18,6 +21,7 @@ from sr_experiments.training.distillation.output_l1 import OutputL1
 LOSSES = {
     "contrastive l1": lambda: Contrastive("l1", negatives="both"),
     "contrastive cosine": lambda: Contrastive("cosine", negatives="both"),
+    "contrastive each": lambda: Contrastive("cosine", logarithm="each"),
     "output": OutputL1,
     "fakd": FAKD,
     "fitnet": FitNet,
@@ -68,10 +72,10 @@ def connected(name, student, teacher):
         ("l1", "student", 3 / 6 + 3.5 / 4 + 2.5 / 4),
         ("l1", "both", 3 / 14 + 3.5 / 7.5 + 2.5 / 7.5),
         # Cosines of S_i to T_1, T_2, T_3: .8 .6 0 | .96 1 .8 | 1 .96 .6.
-        ("cosine", "teacher", -math.log(0.8 / 0.6 * 1 / 1.76 * 0.6 / 1.96)),
+        ("cosine", "teacher", -math.log(0.8 / 0.6 + 1 / 1.76 + 0.6 / 1.96)),
         # And among the students 12: .6, 13: .8, 23: .96.
-        ("cosine", "student", -math.log(0.8 / 1.4 * 1 / 1.56 * 0.6 / 1.76)),
-        ("cosine", "both", -math.log(0.8 / 2.0 * 1 / 3.32 * 0.6 / 3.72)),
+        ("cosine", "student", -math.log(0.8 / 1.4 + 1 / 1.56 + 0.6 / 1.76)),
+        ("cosine", "both", -math.log(0.8 / 2.0 + 1 / 3.32 + 0.6 / 3.72)),
     ],
 )
 def test_three_images_by_hand(similarity, negatives, contrast):
@@ -82,6 +86,71 @@ def test_three_images_by_hand(similarity, negatives, contrast):
     # In 0 to 255 or in 0 to 1, the contrast weighs the same.
     again = loss(NetworkOutput(STUDENT / 255), NetworkOutput(TEACHER / 255), STUDENT / 255)
     assert again.item() == pytest.approx(10 * contrast, rel=1e-12)
+
+
+def equation_1(student, teacher, similarity, negatives, logarithm, reduction):
+    """L_CL, image by image, from the paper's text alone."""
+
+    def d(one, other):
+        if similarity == "l1":
+            return np.abs(one - other).mean()
+        return (one * other).sum() / np.sqrt((one**2).sum() * (other**2).sum())
+
+    ratios = []
+    for i, own in enumerate(student):
+        outputs = {"teacher": [teacher], "student": [student], "both": [teacher, student]}
+        others = [image for of in outputs[negatives] for k, image in enumerate(of) if k != i]
+        ratios.append(d(own, teacher[i]) / sum(d(own, other) for other in others))
+    join = np.sum if reduction == "sum" else np.mean
+    if similarity == "cosine":
+        return join(-np.log(ratios)) if logarithm == "each" else -np.log(join(ratios))
+    return join(ratios)
+
+
+CHOICES = [
+    *itertools.product(["l1"], ["both", "teacher", "student"], ["sum"], ["sum", "mean"]),
+    *itertools.product(
+        ["cosine"], ["both", "teacher", "student"], ["sum", "each"], ["sum", "mean"]
+    ),
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=" ".join)
+def test_contrast_is_equation_1_in_every_reading(choice):
+    similarity, *others = choice
+    names = ("negatives", "logarithm", "reduction")
+    student, teacher = (s.output.detach() for s in scene()[:2])
+    loss = Contrastive(similarity, **dict(zip(names, others, strict=True)))
+    expected = equation_1(student.numpy(), teacher.numpy(), *choice)
+    assert loss.contrast(student, teacher).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_printed_logarithm_draws_like_the_mean_and_not_like_the_sum():
+    generator = torch.Generator().manual_seed(3)
+    light = 0.3 + 0.7 * torch.rand(16, 1, 1, 1, generator=generator, dtype=torch.double)
+    truth = light * torch.rand(16, 3, 8, 8, generator=generator, dtype=torch.double)
+    noise = torch.randn(2, *truth.shape, generator=generator, dtype=torch.double)
+    teacher, student = truth + 0.01 * noise[0], (truth + 0.02 * noise[1]).requires_grad_()
+
+    def gradient(**reading):
+        contrast = Contrastive("cosine", **reading).contrast(student, teacher)
+        return torch.autograd.grad(contrast, student)[0].flatten()
+
+    printed = gradient()
+    mean, each = (gradient(logarithm="each", reduction=r) for r in ("mean", "sum"))
+    assert torch.cosine_similarity(printed, mean, dim=0) > 0.999
+    assert printed.norm().item() == pytest.approx(mean.norm().item(), rel=0.05)
+    torch.testing.assert_close(each, 16 * mean)
+    torch.testing.assert_close(gradient(reduction="mean"), printed)
+
+
+def test_two_processes_share_a_batch_without_a_trace(tmp_path):
+    alone = two_shares.values_and_gradients()
+    first, second = two_shares.in_two(tmp_path)
+    for name, (value, gradient) in alone.items():
+        torch.testing.assert_close((first[name][0] + second[name][0]) / 2, value, msg=name)
+        for shared in (first, second):
+            torch.testing.assert_close(shared[name][1], gradient, msg=name)
 
 
 @pytest.mark.parametrize("negatives", ["teacher", "student", "both"])
@@ -290,7 +359,9 @@ def test_what_cannot_be_compared_is_refused():
     ("make", "says"),
     [
         (lambda: Contrastive("l2"), "similarity=l2: l1 or cosine"),
-        (lambda: Contrastive("l1", negatives="none"), "negatives=none: teacher, student, both"),
+        (lambda: Contrastive("l1", negatives="none"), "negatives=none: both or teacher or student"),
+        (lambda: Contrastive("cosine", logarithm="mean"), "logarithm=mean: sum or each"),
+        (lambda: FAKD(last_tap="last"), "last_tap=last: paper or code"),
         (lambda: Contrastive("l1", -1), "weight=-1: at least 0"),
         (lambda: OutputL1(1.5), r"weight=1.5: in \[0, 1\]"),
         (lambda: FAKD(output_weight=-0.1), r"output_weight=-0.1: in \[0, 1\]"),

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sr_experiments.config.compose import compose
+from sr_experiments.core.device import use_tf32
 from sr_experiments.runs import execute
 from sr_experiments.runs.run import run
 
@@ -88,7 +89,8 @@ def test_compiled_steps_train_the_same(train, method):
     assert all(torch.allclose(one[k], other[k], atol=1e-4) for k in one)
 
 
-def test_the_fast_setting_is_another_run_and_says_so(train):
+def test_the_fast_setting_is_another_run_and_says_so(train, monkeypatch):
+    monkeypatch.setattr("sr_experiments.config.schema.computes_bf16", lambda accelerator: True)
     plain, fast = train(), train("trainer=fast")
     assert plain != fast
     result = json.loads((fast / "result.json").read_text())
@@ -96,3 +98,44 @@ def test_the_fast_setting_is_another_run_and_says_so(train):
     assert result["settings"]["optimizer.fused"] is True
     assert history(fast) == pytest.approx(history(plain), rel=0.02)
     assert history(fast) != history(plain)
+
+
+def allowed() -> tuple[bool, bool]:
+    """Whether convolutions and matrix products may compute in TF32."""
+    return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_tf32_is_for_training_where_it_was_chosen(train, monkeypatch, chosen, capsys):
+    seen = {}
+
+    def noted(name):
+        original = getattr(execute.Supervised, name)
+
+        def step(self, *args, **kwargs):
+            seen[name] = allowed()
+            return original(self, *args, **kwargs)
+
+        monkeypatch.setattr(execute.Supervised, name, step)
+
+    noted("training_step")
+    noted("test_step")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # PyTorch's own default
+    words = [*WORDS, "trainer=cpu", *(["trainer.tf32=true"] if chosen else [])]
+    folder = run(compose(words), Console()).directory
+    assert seen == {"training_step": (chosen, chosen), "test_step": (False, False)}
+    named = "32-true, TF32" if chosen else "32-true"
+    assert json.loads((folder / "result.json").read_text())["training"]["precision"] == named
+    assert capsys.readouterr().out.splitlines()[0].endswith(f"embedded/train, {named}")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_fp32_is_fp32_on_a_gpu():
+    torch.manual_seed(0)
+    layer, x = torch.nn.Conv2d(64, 64, 3).cuda(), torch.rand(4, 64, 48, 48, device="cuda")
+    exact = torch.nn.functional.conv2d(x.double(), layer.weight.double(), layer.bias.double())
+    errors = []
+    for chosen in (True, False):
+        use_tf32(chosen)
+        errors.append(((layer(x) - exact).abs().max() / exact.abs().max()).item())
+    assert errors[1] < 2e-6 and errors[1] < errors[0] / 10

@@ -32,7 +32,7 @@ def kind(work: Plan) -> str:
         alike |= {name: getattr(training, name) for name in names}
         alike["method"] = {k: v for k, v in (config.method or {}).items() if k != "teacher"}
         alike["optimizer"] = (config.optimizer or {})["_target_"]
-        alike["precision"] = config.trainer.precision
+        alike["precision"] = config.trainer.arithmetic
         if "teacher" in work.parents:
             alike["teacher"] = work.parents["teacher"].config.model
     return json.dumps(alike, sort_keys=True)

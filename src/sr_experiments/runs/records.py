@@ -61,8 +61,13 @@ class NetworkRecord(Record):
 class TrainingRecord(Record):
     """What a run was trained on, and for how long.
 
-    ``seconds`` were spent on the last ``updates_timed`` updates: those after the last resume.
-    ``start`` and ``teacher`` are the directories of parents.
+    ``seconds`` were spent on the last ``updates_timed`` updates: those after the last resume;
+    ``validation_seconds`` of these on validation. ``peak_memory`` is in bytes: what PyTorch had
+    allocated on the GPU, else by how much the process grew while training (Linux).
+    ``precision`` names TF32 where a GPU may use it; ``skipped_batches`` had a loss far above the
+    usual (``training.spike``). ``start`` and ``teacher`` are the directories of parents. A control
+    that was allowed to diverge has no scores; ``diverged_at`` is the update from which on its loss
+    was no number.
     """
 
     data: str
@@ -73,6 +78,10 @@ class TrainingRecord(Record):
     precision: str
     seconds: float | None = None
     updates_timed: int | None = None
+    validation_seconds: float | None = None
+    peak_memory: int | None = None
+    skipped_batches: int | None = None
+    diverged_at: int | None = None
     start: str | None = None
     teacher: str | None = None
 

@@ -109,6 +109,7 @@ def test_costs_are_of_one_device_and_relative_to_the_first(
         result["training"] |= {"seconds": seconds, "updates_timed": updates}
         if activation == "mish":  # the others are of a time when it was not written
             result["network"]["multiply_adds"] = 316_250_000_000
+            result["training"]["peak_memory"] = 300 * 2**20
         path.write_text(json.dumps(result | {"device": device}))
     (table,) = document(PAPER, collect(tmp_path / "runs"), tmp_path / "runs").tables
     found = {(cost.label, cost.device): cost for cost in costs(table)}
@@ -118,9 +119,9 @@ def test_costs_are_of_one_device_and_relative_to_the_first(
     assert found["Mish", "GPU"].milliseconds == pytest.approx(5)
     assert found["Mish", "GPU"].ratio == pytest.approx(1)  # not against another device
     assert found["Swish", "cpu"].milliseconds is None
-    row = ["x2", "Mish", "cpu", "1,234", "316.25 G", "1,500", "60.0", "1.50", "1"]
+    row = ["x2", "Mish", "cpu", "1,234", "316.25 G", "1,500", "60.0", "1.50", "300 MiB", "1"]
     assert row in cost_rows(table)
-    assert ["x2", "Swish", "cpu", "1,234", "-", "1,500", "-", "-", "1"] in cost_rows(table)
+    assert ["x2", "Swish", "cpu", "1,234", "-", "1,500", "-", "-", "-", "1"] in cost_rows(table)
 
 
 CLAIM = PAPER.claims[0].model_copy(update={"note": None})

@@ -10,6 +10,7 @@ are the paper's.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from sr_experiments.report.evidence.cost_effects import effect_of_cost
 from sr_experiments.report.evidence.effects import (
     ColumnPair,
     DatasetEffect,
@@ -29,11 +30,13 @@ from sr_experiments.report.evidence.groups import (
     split,
 )
 from sr_experiments.report.evidence.intervals import holm
+from sr_experiments.report.evidence.mean_column import mean_column
 from sr_experiments.report.evidence.pairs import ComparedColumn, pair_scores
 from sr_experiments.report.paper.claims import (
     BICUBIC,
     Claim,
     Convergence,
+    CostClaim,
     PublishedEffect,
     Share,
     Stability,
@@ -97,12 +100,14 @@ def judge(paper: Paper, runs: Sequence[Run], budget: str | None = None) -> list[
         table = paper.table(claim.table)
         of_claim = []
         for group in groups[claim.table]:
-            column, over = (
-                _compared(table, group, name, bicubic, claim) for name in (claim.column, claim.over)
+            column, *others = (
+                _compared(table, group, name, bicubic, claim)
+                for name in (claim.column, *claim.others)
             )
+            over = mean_column(others)
             if {run.scale for run in column.runs} & {run.scale for run in over.runs}:
-                others = _others(table, groups[claim.table], group, claim)
-                comparison = ColumnPair(table, column, over, others)
+                every = _others(table, groups[claim.table], group, claim)
+                comparison = ColumnPair(table, column, over, every)
                 of_claim.append(_verdict(paper, claim, group, comparison, bicubic))
         verdicts += of_claim or [
             Verdict(outcome="no runs", claim=claim, published=_published(claim))
@@ -159,13 +164,16 @@ def _verdict(
     measured: MeasuredEffect
     if isinstance(claim, Convergence | Stability):
         measured = effect_on_curves(claim, comparison)
+    elif isinstance(claim, CostClaim):
+        measured = effect_of_cost(claim, column, over)
     elif isinstance(claim, Share):
         pairs = pair_scores(table, claim, column, over, claim.metric)
         measured = share_of_images(claim, pairs, comparison)
     else:
         pairs = pair_scores(table, claim, column, over, claim.metric)
         measured = effect_of_scores(claim, pairs, comparison)
-    below = [] if claim.may_fail else _below_bicubic(claim, comparison, bicubic)
+    exempt = claim.may_fail or isinstance(claim, CostClaim)
+    below = [] if exempt else _below_bicubic(claim, comparison, bicubic)
     if below:
         measured = replace(
             measured,

@@ -1,6 +1,7 @@
 """What a paper claims, typed: the ``claims`` of a file of ``sweeps/``.
 
-Every claim compares a ``column`` of a table with a second one, ``over``, which may be ``bicubic``.
+Every claim compares a ``column`` of a table with a second one, ``over``, which may be ``bicubic``,
+or with the mean of several.
 :mod:`sr_experiments.report.evidence.verdicts` decides what our runs say about it.
 """
 
@@ -13,7 +14,11 @@ from sr_experiments.report.paper.strict import Count, Metric, Name, PsnrProtocol
 #: The reference that every table shows beside its columns.
 BICUBIC = "bicubic"
 
-Unit = Literal["dB", "%", "SSIM"]
+Unit = Literal["dB", "%", "SSIM", "x"]
+#: What a run records of its cost.
+Quantity = Literal[
+    "seconds_per_update", "training_seconds", "peak_memory", "multiply_adds", "parameters"
+]
 Margin = Annotated[float, Field(ge=0)]
 
 
@@ -43,7 +48,7 @@ class _ClaimBase(StrictModel):
         source: where the paper makes it.
         table: the table whose columns are compared.
         column: the column that the claim is about.
-        over: the column it is compared with.
+        over: the column it is compared with, or several, whose mean counts.
         scales: several are pooled.
         datasets: of the table; by default all.
         by_construction: it is true whatever is trained: it is shown, and not counted.
@@ -56,12 +61,17 @@ class _ClaimBase(StrictModel):
     source: Text
     table: Name
     column: Name
-    over: Name
+    over: Name | Annotated[list[Name], Field(min_length=2)]
     scales: Annotated[list[Count], Field(min_length=1)]
     datasets: list[Text] = Field(default_factory=list)
     by_construction: bool = False
     may_fail: bool = False
     note: Text | None = None
+
+    @property
+    def others(self) -> list[str]:
+        """The columns that ``column`` is compared with: one, or those of a mean."""
+        return self.over if isinstance(self.over, list) else [self.over]
 
 
 class _ScoreDifference(_ClaimBase):
@@ -144,7 +154,21 @@ class Share(_ClaimBase):
     threshold: Annotated[float, Field(gt=0, le=1)]
 
 
+class CostClaim(_ClaimBase):
+    """``column`` costs more than ``over``, less, or little more.
+
+    ``more`` and ``less`` mean a ratio beyond 1 + ``margin`` (or its inverse), ``little_more`` one
+    up to 1 + ``margin``. ``training_seconds`` are those of all updates together.
+    """
+
+    kind: Literal["cost"]
+    quantity: Quantity
+    expect: Literal["more", "less", "little_more"]
+    margin: Margin = 0.05
+    published: PublishedEffect | None = None
+
+
 EffectClaim = Difference | NoDifference | NotBetter
 CurveClaim = Convergence | Stability
 ScoreClaim = EffectClaim | Share
-Claim = Annotated[EffectClaim | CurveClaim | Share, Field(discriminator="kind")]
+Claim = Annotated[EffectClaim | CurveClaim | Share | CostClaim, Field(discriminator="kind")]

@@ -59,7 +59,8 @@ def _undeclared(at: Location, kind: str, name: str | None, declared: Iterable[st
 
 
 def _table(paper: Paper, at: Location, table: PaperTable) -> Problems:
-    yield from _undeclared((*at, "experiment"), "stage", table.experiment, paper.stages)
+    known = [*paper.stages, *paper.further]
+    yield from _undeclared((*at, "experiment"), "stage", table.experiment, known)
     yield from _undeclared((*at, "network"), "network", table.network, paper.networks)
     yield from _duplicates((*at, "columns"), [column.id for column in table.columns])
     yield from _recipe((*at, "recipe"), table.recipe)
@@ -169,8 +170,7 @@ def _figure(paper: Paper, at: Location, figure: PaperFigure) -> Problems:
 
 def _claim(paper: Paper, at: Location, claim: Claim) -> Problems:
     columns: list[tuple[Location, str]] = [((*at, "column"), claim.column)]
-    if claim.over != BICUBIC:
-        columns.append(((*at, "over"), claim.over))
+    columns += [((*at, "over"), name) for name in claim.others if name != BICUBIC]
     yield from _columns_of(paper, at, claim.table, columns)
     for table in paper.tables:
         if table.id == claim.table:

@@ -172,16 +172,33 @@ class PaperFigure(StrictModel):
     note: Text | None = None
 
 
+class UntestedClaim(StrictModel):
+    """A claim that no run of ours tests; ``why`` says what is missing."""
+
+    text: Text
+    source: Text
+    why: Text
+
+
 class Paper(StrictModel):
-    """One file of ``sweeps/``; ``stages`` are its experiments (``conf/experiment``) in order."""
+    """One file of ``sweeps/``.
+
+    Attributes:
+        stages: its experiments (``conf/experiment``) in order.
+        further: experiments that fill tables where they were run; ``reproduce`` runs only those
+            that are a stage of another paper.
+        untested: claims for which there is no run.
+    """
 
     name: Name
     reference: Reference
     stages: Annotated[list[Name], Field(min_length=1)]
+    further: list[Name] = Field(default_factory=list)
     networks: Annotated[dict[Name, PaperNetwork], Field(min_length=1)]
     tables: Annotated[list[PaperTable], Field(min_length=1)]
     figures: list[PaperFigure] = Field(default_factory=list)
     claims: list[Claim] = Field(default_factory=list)
+    untested: list[UntestedClaim] = Field(default_factory=list)
     remarks: list[Text] = Field(default_factory=list)
 
     def table(self, name: str) -> PaperTable:

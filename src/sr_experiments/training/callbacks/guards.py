@@ -1,4 +1,4 @@
-"""Callbacks that stop a training which cannot succeed."""
+"""Callbacks that keep a training from failing, or stop one which cannot succeed."""
 
 from typing import Any
 
@@ -78,6 +78,81 @@ class FiniteLoss(Callback):
             rate=rate,
             names=names,
         )
+
+
+class LossSpikes(Callback):
+    """Skips batches whose loss is far above the usual, and counts them.
+
+    RCAN's rule (its public code's ``skip_threshold``): a loss above ``threshold`` times the mean
+    size of the epoch before, or in the first epoch of the batches before, teaches nothing. Its
+    gradient is set to zero before it spreads, in all processes where one of them has such a loss;
+    the optimiser still takes its step, on what it had gathered before. RCAN hides how often that
+    happens; here it is counted, and an epoch of nothing else ends the training.
+
+    Nothing waits for the device but the end of an epoch. Without a spike all bits stay as they are.
+
+    Args:
+        threshold: above 1.
+
+    Attributes:
+        skipped: batches so far.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        if not threshold > 1:
+            raise ValueError(f"threshold={threshold}: must be above 1")
+        self.threshold = threshold
+        self.skipped = 0
+        #: Mean size of the last epoch's losses; sum, number and spikes of this epoch's.
+        self.usual, self.total, self.count, self.spikes = (torch.zeros(()) for _ in range(4))
+
+    def on_before_backward(
+        self, trainer: Trainer, pl_module: LightningModule, loss: Tensor
+    ) -> None:
+        """Decide on a batch. Under 16-bit precision all losses are scaled alike."""
+        seen = loss.detach().abs().float()  # a contrastive loss may be negative
+        if self.total.device != seen.device:
+            self._move(seen.device)
+        usual = torch.where(self.usual > 0, self.usual, self.total / self.count)  # or no number
+        spike = (seen > self.threshold * usual).float()
+        spike = trainer.strategy.reduce(spike, reduce_op="max")
+        keep = 1 - spike
+        if loss.requires_grad:
+            loss.register_hook(lambda gradient: gradient * keep.to(gradient.dtype))
+        self.total = self.total + torch.where(spike > 0, 0, seen)
+        self.count, self.spikes = self.count + keep, self.spikes + spike
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count, and begin anew.
+
+        Raises:
+            UserError: every batch was skipped.
+        """
+        count, spikes = int(self.count), int(self.spikes)
+        self.skipped += spikes
+        if spikes and not count:
+            raise UserError(
+                "loss-spikes-only",
+                "the loss of every batch of epoch {epoch} is above {threshold:g} times its usual "
+                "value (training.spike); lower training.lr or set clipping=norm",
+                epoch=trainer.current_epoch + 1,
+                threshold=self.threshold,
+            )
+        self.usual = self.total / max(1, count)
+        self.total, self.count, self.spikes = (torch.zeros_like(self.total) for _ in range(3))
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        names = ("usual", "total", "count", "spikes", "skipped")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From the checkpoint."""
+        vars(self).update(state_dict)
+
+    def _move(self, device: torch.device) -> None:
+        for name in ("usual", "total", "count", "spikes"):
+            setattr(self, name, getattr(self, name).to(device))
 
 
 class WorldSize(Callback):

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from sr_experiments.core.errors import UserError
+from sr_experiments.models.network import Network
+from sr_experiments.training.distillation.feature_hooks import thirds
 
 #: Stands for what is smaller where it is divided by or its logarithm is taken.
 LEAST = 1e-6
@@ -52,6 +54,15 @@ class Distillation(nn.Module, ABC):
             UserError: the features cannot be compared.
         """
         check_features(student_features, teacher_features)
+
+    def taps(self, network: Network, count: int) -> tuple[str, ...]:
+        """Names of the layers to compare, for :class:`FeatureHooks`, where the user names none.
+
+        Args:
+            network: student or teacher.
+            count: of the taps.
+        """
+        return thirds(network, count)
 
     def forward(self, student: NetworkOutput, teacher: NetworkOutput, truth: Tensor) -> Tensor:
         """The loss of a batch, in float32 or above whatever the precision of the training.

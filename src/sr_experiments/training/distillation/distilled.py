@@ -10,7 +10,7 @@ from sr_experiments.core.errors import UserError
 from sr_experiments.data.datamodule import Batch
 from sr_experiments.models.network import Network, prepare
 from sr_experiments.training.distillation.distillation_loss import Distillation, NetworkOutput
-from sr_experiments.training.distillation.feature_hooks import FeatureHooks, thirds
+from sr_experiments.training.distillation.feature_hooks import FeatureHooks
 from sr_experiments.training.module import Supervised, scale_of
 from sr_experiments.training.schedules import Schedule
 
@@ -24,8 +24,9 @@ class Distilled(Supervised):
         distillation: the whole loss of outputs, features and ground truth; outputs and ground truth
             count to ``value_range``.
         student_taps, teacher_taps: names of the layers whose features are compared, pairwise;
-            ``None`` takes those after a third, two thirds and all of each network's blocks, or of
-            fewer equal parts where one of them has less than three blocks.
+            ``a+b`` is the sum of two layers' features. ``None`` leaves it to the loss: those after
+            a third, two thirds and all of each network's blocks, or of fewer equal parts where one
+            of them has less than three blocks.
         cached: the teacher's outputs are computed once, from whole training images, rounded to
             uint8, and cut and turned like the ground truth: a step then costs what plain training
             costs. It is another teacher than the one that sees the patches: it sees beyond their
@@ -77,7 +78,10 @@ class Distilled(Supervised):
                     " method.cached=false",
                 )
             count = max(1, min(3, len(network.stages), len(teacher.stages)))
-            names = (student_taps or thirds(network, count), teacher_taps or thirds(teacher, count))
+            names = (
+                student_taps or distillation.taps(network, count),
+                teacher_taps or distillation.taps(teacher, count),
+            )
             distillation.connect(_features(network, names[0]), _features(teacher, names[1]))
             self.taps = (
                 FeatureHooks(network, names[0], only_training=True),

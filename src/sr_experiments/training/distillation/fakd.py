@@ -1,12 +1,15 @@
 """FAKD: Feature-Affinity Based Knowledge Distillation (He et al. 2020)."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss, normalize
 from torch.utils.checkpoint import checkpoint
 
+from sr_experiments.core.errors import UserError
+from sr_experiments.models.network import Network
+from sr_experiments.models.residual import ResidualNetwork
 from sr_experiments.training.distillation.distillation_loss import (
     LEAST,
     Distillation,
@@ -14,6 +17,8 @@ from sr_experiments.training.distillation.distillation_loss import (
     refuse_negative,
     weighted_l1,
 )
+
+LastTap = Literal["paper", "code"]
 
 
 class FAKD(Distillation):
@@ -24,9 +29,11 @@ class FAKD(Distillation):
     the cosine of every two pixels of a feature map, across the channels: the networks may differ
     in channels, not in size.
 
-    The last tap is the output of the body, as the paper describes it. The public code adds the
-    head's output to that very tensor in place after it has stored it, so that its last tap holds
-    body + head.
+    The taps lie behind 1/3, 2/3 and all of the body. Of the last one there are two readings. The
+    paper's is the output of the body. The public code adds the head's output to that very tensor in
+    place after it has stored it, so that its last tap is what the tail sees, body + head. In RCAN
+    the code's second tap is behind group 7 of 10 and not 6, which ``method.student_taps`` can say.
+    Its schedule is ``scheduler=fakd``: 200 epochs, half the rate at 150.
 
     Memory and time grow with the square of the pixels: the affinities of 16 patches of 48 x 48
     and three taps are 2 GB. None is kept; they are computed anew, image by image, for the gradient.
@@ -34,16 +41,43 @@ class FAKD(Distillation):
     Args:
         output_weight: of the teacher's output, in [0, 1].
         affinity_weight: of the sum over the taps.
+        last_tap: ``paper`` or ``code``, where the taps are not named one by one.
     """
 
     needs_features: ClassVar[bool] = True
 
-    def __init__(self, output_weight: float = 0.5, affinity_weight: float = 10.0) -> None:
+    def __init__(
+        self,
+        output_weight: float = 0.5,
+        affinity_weight: float = 10.0,
+        last_tap: LastTap = "paper",
+    ) -> None:
         super().__init__()
+        if last_tap not in get_args(LastTap):
+            raise ValueError(f"last_tap={last_tap}: {' or '.join(get_args(LastTap))}")
         if not 0 <= output_weight <= 1:
             raise ValueError(f"output_weight={output_weight}: in [0, 1]")
         refuse_negative(affinity_weight=affinity_weight)
         self.output_weight, self.affinity_weight = output_weight, affinity_weight
+        self.last_tap = last_tap
+
+    def taps(self, network: Network, count: int) -> tuple[str, ...]:
+        """See :class:`Distillation`.
+
+        Raises:
+            UserError: the code's last tap, of a network without a skip around its body.
+        """
+        names = super().taps(network, count)
+        if self.last_tap == "paper":
+            return names
+        if not isinstance(network, ResidualNetwork):
+            raise UserError(
+                "no-skip-to-tap",
+                "method.distillation.last_tap=code: {network} has no skip around its body whose "
+                "sum could be tapped; set last_tap=paper",
+                network=type(network).__name__,
+            )
+        return (*names[:-1], f"head+{names[-1]}")
 
     def value(self, student: NetworkOutput, teacher: NetworkOutput, truth: Tensor) -> Tensor:
         """The weighted sum of the three parts."""

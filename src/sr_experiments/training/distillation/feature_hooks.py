@@ -1,7 +1,9 @@
 """Features read off a network while it computes, without a change to it."""
 
 import difflib
+import operator
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 from torch import Tensor, nn
 
@@ -18,7 +20,8 @@ class FeatureHooks:
 
     Args:
         network: whose layers are listened to.
-        names: of the layers, as ``network.named_modules()`` tells them.
+        names: of the layers, as ``network.named_modules()`` tells them; ``a+b`` is the sum of what
+            two layers put out.
         only_training: pay no heed to a network in eval mode. For a student, whose whole validation
             images would otherwise leave their features in memory until the next batch.
 
@@ -30,7 +33,8 @@ class FeatureHooks:
         self, network: nn.Module, names: Sequence[str], only_training: bool = False
     ) -> None:
         layers = {name: layer for name, layer in network.named_modules() if name}
-        for name in names:
+        single = list(dict.fromkeys(part for name in names for part in name.split("+")))
+        for name in single:
             if name not in layers:
                 near = difflib.get_close_matches(name, list(layers), n=3)
                 hint = f"; did you mean {' or '.join(near)}?" if near else ""
@@ -45,8 +49,7 @@ class FeatureHooks:
         self._network, self._only_training = network, only_training
         self._features: dict[str, Tensor] = {}
         self._handles = [
-            layers[name].register_forward_hook(self._hook(name, layers[name]))
-            for name in dict.fromkeys(names)
+            layers[name].register_forward_hook(self._hook(name, layers[name])) for name in single
         ]
 
     def take(self) -> tuple[Tensor, ...]:
@@ -55,10 +58,13 @@ class FeatureHooks:
         Raises:
             RuntimeError: a layer has put out nothing since the last call.
         """
-        idle = [name for name in self.names if name not in self._features]
+        parts = [name.split("+") for name in self.names]
+        idle = [part for name in parts for part in name if part not in self._features]
         if idle:
             raise RuntimeError(f"taps: no forward has come through {', '.join(idle)}")
-        features = tuple(self._features[name] for name in self.names)
+        features = tuple(
+            reduce(operator.add, (self._features[part] for part in name)) for name in parts
+        )
         self._features.clear()
         return features
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
+from sr_experiments.models.layers.collectives import joint_mean
 from sr_experiments.training.distillation.distillation_loss import (
     Distillation,
     NetworkOutput,
@@ -17,11 +18,11 @@ from sr_experiments.training.distillation.distillation_loss import (
 class FitNet(Distillation):
     """Hints (Romero et al. 2015): L1(S, HR) + weight * the sum over the taps of the relative error.
 
-    The relative error of a tap is MSE(A(S_k), T_k) over the teacher's mean square in the batch. A,
-    a 1x1 convolution for each tap, takes the student's channels to the teacher's. It is trained
-    with the student and thrown away with the loss. The paper takes the bare squared error; in an
-    EDSR that counts to 255 inside that is in the thousands where its L1 is in the tens, and the
-    student learns nothing else. Divided, a weight means the same for every teacher.
+    The relative error of a tap is MSE(A(S_k), T_k) over the teacher's mean square in the batch of
+    all processes. A, a 1x1 convolution for each tap, takes the student's channels to the teacher's.
+    It is trained with the student and thrown away with the loss. The paper takes the bare squared
+    error; in an EDSR that counts to 255 inside that is in the thousands where its L1 is in the
+    tens, and the student learns nothing else. Divided, a weight means the same for every teacher.
 
     Args:
         weight: of the sum over the taps.
@@ -55,7 +56,8 @@ class FitNet(Distillation):
         for adapter, ours, theirs in triples:
             weights = next(adapter.parameters())
             adapted = adapter(ours.to(weights.dtype)).to(ours.dtype)
-            unit = theirs.square().mean().clamp_min(torch.finfo(theirs.dtype).tiny)
+            square = joint_mean(theirs.square().mean())
+            unit = square.clamp_min(torch.finfo(theirs.dtype).tiny)
             loss = loss + self.weight * self.distance(adapted, theirs) / unit
         return loss
 

@@ -11,8 +11,10 @@ from sr_experiments.training.distillation.fitnet import FitNet
 class LSFD(FitNet):
     """Local-selective feature distillation (Park and Kwak 2021, arXiv 2111.10988), reconstructed.
 
-    The paper's formula was not at hand; this is a reading of its abstract, and a result must be
-    shown with ``definition``. *Local*: the adapters are 1x1 convolutions, so that a position is
+    The paper's full text and formula were not to be had, and no public code is known; this is a
+    reading of its abstract, which announces a FitNet that keeps to local information and a soft
+    attention over pixels from the difference of teacher and student. A result must be shown with
+    ``definition``. *Local*: the adapters are 1x1 convolutions, so that a position is
     compared by itself alone. *Selective*: the squared differences of a feature map, the mean over
     its channels, are not averaged over the positions but weighed by a soft attention that sums to
     one in each image: the softmax over the positions of the mean absolute difference across the

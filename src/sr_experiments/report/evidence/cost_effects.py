@@ -1,0 +1,112 @@
+"""Effects of claims on cost: how many times as much one column costs as another."""
+
+import math
+import statistics
+from collections.abc import Mapping
+from typing import assert_never
+
+from sr_experiments.report.evidence.cost import timing
+from sr_experiments.report.evidence.effects import ONE_SEED, MeasuredEffect, Outcome
+from sr_experiments.report.evidence.intervals import Interval, mean_difference
+from sr_experiments.report.evidence.pairs import ComparedColumn
+from sr_experiments.report.paper.claims import CostClaim, Quantity
+from sr_experiments.runs.records import Run
+
+LABELS: Mapping[Quantity, str] = {
+    "seconds_per_update": "seconds per update",
+    "training_seconds": "seconds of training",
+    "peak_memory": "peak memory",
+    "multiply_adds": "multiply-adds",
+    "parameters": "parameters",
+}
+#: Follow from the network alone; the others are measured, and have noise.
+EXACT: tuple[Quantity, ...] = ("multiply_adds", "parameters")
+
+
+def effect_of_cost(
+    claim: CostClaim, column: ComparedColumn, over: ComparedColumn
+) -> MeasuredEffect:
+    """Measure how many times as much a column costs, from what its runs recorded.
+
+    Measured costs are compared between runs of one seed and one device; their 95 % interval is
+    Student's over the logarithms of the seeds' ratios, and one seed decides nothing.
+    """
+    notes: list[str] = []
+    scales: list[int] = []
+    ratios: dict[int, list[float]] = {}
+    for scale in claim.scales:
+        first, second = column.by_seed(scale), over.by_seed(scale)
+        common = sorted(set(first) & set(second))
+        if not common:
+            notes.append(f"x{scale}: no runs of the same seed")
+        for seed in common:
+            ratio = _ratio(claim.quantity, first[seed], second[seed])
+            if ratio is None:
+                notes.append(f"x{scale} seed {seed}: not recorded by both, or on two devices")
+                continue
+            ratios.setdefault(seed, []).append(ratio)
+            scales.append(scale)
+    if not ratios:
+        return MeasuredEffect("undecided", "x", notes=notes)
+    by_seed = [statistics.fmean(map(math.log, values)) for values in ratios.values()]
+    estimate = mean_difference(by_seed, [0.0] * len(by_seed), paired=True)
+    exact = claim.quantity in EXACT
+    leaning, null = _leaning(claim, estimate.value)
+    p = None if exact else estimate.p_value(null)
+    measured = MeasuredEffect(
+        outcome=leaning,
+        unit="x",
+        effect=math.exp(estimate.value),
+        interval=_ratios(estimate.interval) if not exact else None,
+        p=p,
+        leaning=leaning,
+        reason="" if exact or p is not None else ONE_SEED,
+        seeds=sorted(ratios),
+        seed_spread=statistics.stdev(map(math.exp, by_seed)) if len(by_seed) > 1 else None,
+        where=", ".join(f"x{s}" for s in sorted(set(scales))) + f" {LABELS[claim.quantity]}",
+        notes=notes,
+    )
+    return measured if exact else measured.decided(p)
+
+
+def _ratio(quantity: Quantity, first: Run, second: Run) -> float | None:
+    if quantity not in EXACT and first.device != second.device:
+        return None
+    ours, other = _cost(quantity, first), _cost(quantity, second)
+    if ours is None or other is None or min(ours, other) <= 0:
+        return None
+    return ours / other
+
+
+def _cost(quantity: Quantity, run: Run) -> float | None:
+    training, network = run.training, run.network
+    milliseconds = timing(run)[1]
+    match quantity:
+        case "seconds_per_update":
+            return milliseconds
+        case "training_seconds":
+            return milliseconds * training.updates if milliseconds and training else None
+        case "peak_memory":
+            return training.peak_memory if training is not None else None
+        case "multiply_adds":
+            return network.multiply_adds if network is not None else None
+        case "parameters":
+            return network.parameters if network is not None else None
+        case _:
+            assert_never(quantity)
+
+
+def _ratios(interval: Interval | None) -> Interval | None:
+    return None if interval is None else (math.exp(interval[0]), math.exp(interval[1]))
+
+
+def _leaning(claim: CostClaim, logarithm: float) -> tuple[Outcome, float]:
+    """What the logarithm of a ratio leans to, and the one at which that turns."""
+    bound = math.log(1 + claim.margin)
+    match claim.expect:
+        case "more":
+            return "holds" if logarithm > bound else "does not hold", bound
+        case "less":
+            return "holds" if logarithm < -bound else "does not hold", -bound
+        case "little_more":
+            return "holds" if logarithm <= bound else "does not hold", bound
