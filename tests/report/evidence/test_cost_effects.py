@@ -51,7 +51,7 @@ def test_a_planted_cost_is_found_and_its_noise_seen(
     assert found.unit == "x"
     assert found.where == "x2 seconds per update"
     assert (found.interval is None) == (len(factors) == 1)
-    assert ("one seed" in "; ".join(found.notes)) == (len(factors) == 1)
+    assert (found.reason == "one seed") == (len(factors) == 1)
 
 
 def test_times_of_two_devices_are_not_compared(tmp_path: Path, write_run: Writer) -> None:

@@ -155,7 +155,8 @@ def test_a_verdict_in_words() -> None:
     assert found.budget == "budget=quick"
     assert found.evidence == (
         "x2 Set5, Urban100; PSNR by y; 105 images; higher on 61 %; 2 seeds (spread 0.002); "
-        "p = 0.040, after Holm 0.120; could see 0.031 dB; EDSR 4x16, not the paper's size"
+        "margin 0.05 dB; p = 0.040, after Holm 0.120; could see 0.031 dB; "
+        "EDSR 4x16, not the paper's size"
     )
     assert found.verdict == "undecided (after Holm's correction)"
     assert found.aside == "leans to the claim; size smaller than printed"

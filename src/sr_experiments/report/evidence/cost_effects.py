@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from sr_experiments.report.evidence.cost import timing
-from sr_experiments.report.evidence.effects import MeasuredEffect, Outcome
-from sr_experiments.report.evidence.intervals import Estimate, Interval
+from sr_experiments.report.evidence.effects import ONE_SEED, MeasuredEffect, Outcome
+from sr_experiments.report.evidence.intervals import Interval, mean_difference
 from sr_experiments.report.evidence.pairs import ComparedColumn
 from sr_experiments.report.paper.claims import CostClaim, Quantity
 from sr_experiments.runs.records import Run
@@ -49,28 +49,24 @@ def effect_of_cost(
     if not ratios:
         return MeasuredEffect("undecided", "x", notes=notes)
     by_seed = [statistics.fmean(map(math.log, values)) for values in ratios.values()]
-    effect = math.exp(statistics.fmean(by_seed))
-    interval: Interval | None = None
-    if claim.quantity in EXACT:
-        outcome = _decide(claim, (effect, effect))
-    elif len(by_seed) > 1:
-        variance = statistics.variance(by_seed) / len(by_seed)
-        low, high = Estimate(0.0, variance, len(by_seed) - 1).interval or (0.0, 0.0)
-        interval = (effect * math.exp(low), effect * math.exp(high))
-        outcome = _decide(claim, interval)
-    else:
-        outcome = "undecided"
-        notes.append("one seed: the noise of the measurement is not known")
-    return MeasuredEffect(
-        outcome=outcome,
+    estimate = mean_difference(by_seed, [0.0] * len(by_seed), paired=True)
+    exact = claim.quantity in EXACT
+    leaning, null = _leaning(claim, estimate.value)
+    p = None if exact else estimate.p_value(null)
+    measured = MeasuredEffect(
+        outcome=leaning,
         unit="x",
-        effect=effect,
-        interval=interval,
+        effect=math.exp(estimate.value),
+        interval=_ratios(estimate.interval) if not exact else None,
+        p=p,
+        leaning=leaning,
+        reason="" if exact or p is not None else ONE_SEED,
         seeds=sorted(ratios),
         seed_spread=statistics.stdev(map(math.exp, by_seed)) if len(by_seed) > 1 else None,
         where=", ".join(f"x{s}" for s in sorted(set(scales))) + f" {LABELS[claim.quantity]}",
         notes=notes,
     )
+    return measured if exact else measured.decided(p)
 
 
 def _ratio(quantity: Quantity, first: Run, second: Run) -> float | None:
@@ -100,15 +96,17 @@ def _cost(quantity: Quantity, run: Run) -> float | None:
             assert_never(quantity)
 
 
-def _decide(claim: CostClaim, interval: Interval) -> Outcome:
-    """The bounds are those of the claim; a ratio within them both ways decides nothing."""
-    low, high = interval
-    bound = 1 + claim.margin
+def _ratios(interval: Interval | None) -> Interval | None:
+    return None if interval is None else (math.exp(interval[0]), math.exp(interval[1]))
+
+
+def _leaning(claim: CostClaim, logarithm: float) -> tuple[Outcome, float]:
+    """What the logarithm of a ratio leans to, and the one at which that turns."""
+    bound = math.log(1 + claim.margin)
     match claim.expect:
         case "more":
-            return "holds" if low > bound else "does not hold" if high < bound else "undecided"
+            return "holds" if logarithm > bound else "does not hold", bound
         case "less":
-            low, high = 1 / high, 1 / low
-            return "holds" if low > bound else "does not hold" if high < bound else "undecided"
+            return "holds" if logarithm < -bound else "does not hold", -bound
         case "little_more":
-            return "holds" if high <= bound else "does not hold" if low > bound else "undecided"
+            return "holds" if logarithm <= bound else "does not hold", bound

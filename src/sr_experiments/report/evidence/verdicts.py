@@ -107,8 +107,8 @@ def judge(paper: Paper, runs: Sequence[Run], budget: str | None = None) -> list[
             )
             over = mean_column(others)
             if {run.scale for run in column.runs} & {run.scale for run in over.runs}:
-                others = _others(table, groups[claim.table], group, claim)
-                comparison = ColumnPair(table, column, over, others)
+                every = _others(table, groups[claim.table], group, claim)
+                comparison = ColumnPair(table, column, over, every)
                 of_claim.append(_verdict(paper, claim, group, comparison, bicubic))
         verdicts += of_claim or [
             Verdict(outcome="no runs", claim=claim, published=_published(claim))

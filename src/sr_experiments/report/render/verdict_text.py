@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sr_experiments.report.evidence.verdicts import Outcome, Verdict
-from sr_experiments.report.paper.claims import PublishedEffect
+from sr_experiments.report.paper.claims import NotBetter, PublishedEffect
 from sr_experiments.report.paper.definition import Paper
 from sr_experiments.report.paper.strict import Metric
 from sr_experiments.report.render.table_text import LABELS, fixed
@@ -171,6 +171,9 @@ def _evidence(verdict: Verdict, paper: Paper) -> str:
         if verdict.seed_spread is not None:
             spread = f" (spread {_number(verdict.seed_spread, verdict.unit).lstrip('+')})"
         parts.append(_count(len(verdict.seeds), "seed") + spread)
+    if isinstance(verdict.claim, NotBetter):
+        unit = "dB" if verdict.claim.metric == "psnr" else "SSIM"
+        parts.append(f"margin {verdict.claim.tolerance:g} {unit}")
     if verdict.p is not None:
         text = probability(verdict.p)
         if verdict.adjusted is not None:
