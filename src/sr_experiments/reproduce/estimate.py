@@ -20,7 +20,7 @@ from sr_experiments.metrics.scores import Scores
 from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.models.complexity import HEIGHT, WIDTH, multiply_adds
 from sr_experiments.models.network import upscale
-from sr_experiments.reproduce.step_time import StepTime, time_steps
+from sr_experiments.reproduce.step_time import BUSY, StepTime, time_steps
 from sr_experiments.runs.assembly import module_of, network_of
 from sr_experiments.runs.plan import Plan
 from sr_experiments.runs.records import NetworkRecord
@@ -28,11 +28,9 @@ from sr_experiments.runs.records import NetworkRecord
 #: Seconds that a run takes to start, and with W&B also to end.
 START, DASHBOARD = 0.7, 1.5
 #: Seconds after which no further network is timed.
-LIMIT = 40.0
+LIMIT = 30.0
 #: Multiply-adds of a timed update on a CPU; that of a large network is larger.
 _CPU_STEP = 2e10
-#: Share of a core's time below which something else is said to have taken it.
-_BUSY = 0.75
 
 
 class Estimate:
@@ -148,10 +146,10 @@ class Estimate:
             said += [f"{self.untimed} more networks were not timed, but taken to be as fast."]
         busy = sum(step.busy for step in self.timed.values())
         wall = sum(step.wall for step in self.timed.values())
-        if self.device.type == "cpu" and busy < _BUSY * wall:
+        if self.device.type == "cpu" and busy < BUSY * wall:
             said += [
                 f"This machine is busy: other processes took {1 - busy / wall:.0%} of the time of "
-                "these updates. On a quiet one they are faster by at least as much."
+                "these updates. The times are those of a quiet one."
             ]
         return [
             *said,
