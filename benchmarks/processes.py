@@ -21,7 +21,7 @@ from timing import Figure, alternate, quotient
 from sr_experiments.data.sources import find_images
 from sr_experiments.data.store import open_pairs
 from sr_experiments.imaging.io import read_image
-from sr_experiments.reproduce.estimate import Estimate
+from sr_experiments.reproduce.estimate import TimeEstimate
 from sr_experiments.reproduce.experiments import Survey
 from sr_experiments.runs.run import run as carry_out
 
@@ -101,7 +101,7 @@ def plan(folder: Path, rounds: int) -> Iterator[Figure]:
     seconds = time.perf_counter() - began
     yield Figure("plan of five papers, budget=paper", seconds, "s", 60, note="not processor time")
     work = Survey().work([*arguments, "trainer.progress=none", "training.epochs=3"])
-    found = Estimate(torch.device("cpu"))
+    found = TimeEstimate(torch.device("cpu"))
     for _ in found.measure({work.identity: work}, {work.identity: work}):
         pass
     said = found.seconds(work)

@@ -235,9 +235,9 @@ def steps(places, monkeypatch) -> list[Any]:
     return asked
 
 
-def seen(*works: Plan) -> estimate.Estimate:
+def seen(*works: Plan) -> estimate.TimeEstimate:
     """An estimate that has measured what these runs need."""
-    found = estimate.Estimate(torch.device("cpu"))
+    found = estimate.TimeEstimate(torch.device("cpu"))
     runs = {work.identity: work for work in works}
     for _ in found.measure(runs, {key: work for key, work in runs.items() if not work.done}):
         pass

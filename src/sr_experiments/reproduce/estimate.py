@@ -33,7 +33,7 @@ LIMIT = 30.0
 _CPU_STEP = 2e10
 
 
-class Estimate:
+class TimeEstimate:
     """Seconds of runs on a device.
 
     Args:
@@ -211,10 +211,10 @@ class Estimate:
         return (2 if work.config.averaging else 1) * (enlarged + _scoring(self.device))
 
 
-def here(accelerator: str) -> Estimate:
+def here(accelerator: str) -> TimeEstimate:
     """An estimate for the device that a run with this ``trainer.accelerator`` gets here."""
     gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    return Estimate(torch.device("cuda" if gpu else "cpu"))
+    return TimeEstimate(torch.device("cuda" if gpu else "cpu"))
 
 
 @lru_cache
