@@ -5,19 +5,25 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+import torch
 from figures import photograph
 from PIL import Image
-from timing import Figure, alternate
+from rich.console import Console
+from timing import Figure, alternate, quotient
 
 from sr_experiments.data.sources import find_images
 from sr_experiments.data.store import open_pairs
 from sr_experiments.imaging.io import read_image
+from sr_experiments.reproduce.estimate import TimeEstimate
+from sr_experiments.reproduce.experiments import Survey
+from sr_experiments.runs.run import run as carry_out
 
 
 def used(work: Callable[[], object]) -> float:
@@ -29,12 +35,40 @@ def used(work: Callable[[], object]) -> float:
 
 
 def start(folder: Path, rounds: int) -> Iterator[Figure]:
-    """Commands that only print, and the cost of one more job of a sweep."""
-    for arguments in (["--help"], ["--cfg", "job"]):
-        command = [sys.executable, "-m", "sr_experiments", *arguments]
-        work = partial(subprocess.run, command, check=True, capture_output=True)
-        seconds = median(used(work) for _ in range(min(rounds, 5)))
-        yield Figure(f"start of {' '.join(arguments)}", seconds, "s", 1.2)
+    """Commands that only print, a run without training, and the cost of one more job of a sweep."""
+    python, rounds = [sys.executable], min(rounds, 5)
+    image = folder / "tiny"
+    image.mkdir()
+    Image.fromarray(photograph(48, 48)).save(image / "a.png")
+    run = [f"benchmarks.sets=[{image}]", "model=bicubic", f"paths.runs={folder}/bicubic/{{}}"]
+    compared = (
+        ("--help", ["-m", "sr_experiments", "--help"], "import hydra", 2.5),
+        ("--cfg job", ["-m", "sr_experiments", "--cfg", "job"], "import hydra", None),
+        ("run of bicubic on 48x48", ["-m", "sr_experiments", *run], "import torch, lightning", 1.5),
+    )
+    for name, words, base, wanted in compared:
+        ours, theirs = [], []
+        for number in range(rounds):
+            command = [*python, *(word.format(number) for word in words)]
+            ours.append(used(partial(subprocess.run, command, check=True, capture_output=True)))
+            theirs.append(used(partial(subprocess.run, [*python, "-c", base], check=True)))
+        yield Figure(
+            f"start of {name}",
+            median(ours),
+            "s",
+            wanted,
+            peer=median(theirs),
+            peer_name=base,
+            ratio=quotient(ours, theirs),
+            of_ratio=True,
+        )
+    commands = ("data", "downscale", "report", "reproduce", "score", "serve", "speed", "upscale")
+    slowest = 0.0
+    for command in commands:
+        call = [*python, "-m", f"sr_experiments.{command}", "--help"]
+        work = partial(subprocess.run, call, check=True, capture_output=True)
+        slowest = max(slowest, median(used(work) for _ in range(rounds)))
+    yield Figure("start of the slowest other --help", slowest, "s", 0.3)
     overrides = [
         "budget=smoke",
         "logger=wandb",
@@ -55,6 +89,27 @@ def start(folder: Path, rounds: int) -> Iterator[Figure]:
         more.append((taken[1] - taken[0]) / 4)
     note = "with its 8 updates and its scores; W&B offline"
     yield Figure("one more job of a sweep", median(more), "s", 1.0, note=note)
+
+
+def plan(folder: Path, rounds: int) -> Iterator[Figure]:
+    """The plan of all papers, once; and what it says of a training beside what that takes."""
+    arguments = ["logger=csv", f"paths.runs={folder}/runs"]
+    command = [sys.executable, "-m", "sr_experiments.reproduce", "--plan", *arguments]
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    began = time.perf_counter()
+    subprocess.run([*command, "budget=paper"], check=True, capture_output=True, env=environment)
+    seconds = time.perf_counter() - began
+    yield Figure("plan of five papers, budget=paper", seconds, "s", 60, note="not processor time")
+    work = Survey().work([*arguments, "trainer.progress=none", "training.epochs=3"])
+    found = TimeEstimate(torch.device("cpu"))
+    for _ in found.measure({work.identity: work}, {work.identity: work}):
+        pass
+    said = found.seconds(work)
+    carry_out(work.config, Console(quiet=True))
+    trained = work.directory.result().training
+    took = trained.seconds if trained and trained.seconds else 0.0
+    off = max(said / took, took / said)
+    yield Figure("plan's error, EDSR 4x16, 300 updates", off, "times", 1.25, note=f"{took:.0f} s")
 
 
 def store(folder: Path, rounds: int) -> Iterator[Figure]:
@@ -146,4 +201,4 @@ def write_runs(folder: Path, count: int) -> None:
             (copy / name).write_text(json.dumps(content))
 
 
-PROCESSES = {f.__name__: f for f in (start, store, inference)}
+PROCESSES = {f.__name__: f for f in (start, plan, store, inference)}

@@ -20,7 +20,7 @@ from sr_experiments.metrics.scores import Scores
 from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.models.complexity import HEIGHT, WIDTH, multiply_adds
 from sr_experiments.models.network import upscale
-from sr_experiments.reproduce.step_time import StepTime, time_steps
+from sr_experiments.reproduce.step_time import BUSY, StepTime, time_steps
 from sr_experiments.runs.assembly import module_of, network_of
 from sr_experiments.runs.plan import Plan
 from sr_experiments.runs.records import NetworkRecord
@@ -28,14 +28,12 @@ from sr_experiments.runs.records import NetworkRecord
 #: Seconds that a run takes to start, and with W&B also to end.
 START, DASHBOARD = 0.7, 1.5
 #: Seconds after which no further network is timed.
-LIMIT = 40.0
+LIMIT = 30.0
 #: Multiply-adds of a timed update on a CPU; that of a large network is larger.
 _CPU_STEP = 2e10
-#: Share of a core's time below which something else is said to have taken it.
-_BUSY = 0.75
 
 
-class Estimate:
+class TimeEstimate:
     """Seconds of runs on a device.
 
     Args:
@@ -148,10 +146,10 @@ class Estimate:
             said += [f"{self.untimed} more networks were not timed, but taken to be as fast."]
         busy = sum(step.busy for step in self.timed.values())
         wall = sum(step.wall for step in self.timed.values())
-        if self.device.type == "cpu" and busy < _BUSY * wall:
+        if self.device.type == "cpu" and busy < BUSY * wall:
             said += [
                 f"This machine is busy: other processes took {1 - busy / wall:.0%} of the time of "
-                "these updates. On a quiet one they are faster by at least as much."
+                "these updates. The times are those of a quiet one."
             ]
         return [
             *said,
@@ -213,10 +211,10 @@ class Estimate:
         return (2 if work.config.averaging else 1) * (enlarged + _scoring(self.device))
 
 
-def here(accelerator: str) -> Estimate:
+def here(accelerator: str) -> TimeEstimate:
     """An estimate for the device that a run with this ``trainer.accelerator`` gets here."""
     gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    return Estimate(torch.device("cuda" if gpu else "cpu"))
+    return TimeEstimate(torch.device("cuda" if gpu else "cpu"))
 
 
 @lru_cache

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sr_experiments.core.console import duration
 from sr_experiments.models.complexity import HEIGHT, WIDTH
-from sr_experiments.reproduce.estimate import Estimate
+from sr_experiments.reproduce.estimate import TimeEstimate
 from sr_experiments.reproduce.experiments import StagePlan
 from sr_experiments.runs.plan import Plan
 
@@ -49,7 +49,7 @@ class PaperWork:
 
 def show(
     papers: Sequence[PaperWork],
-    estimate: Estimate,
+    estimate: TimeEstimate,
     budget: str,
     missing: Sequence[str],
     console: Console,
@@ -82,7 +82,7 @@ def show(
         console.print(Text(text), soft_wrap=True)
 
 
-def _paper(paper: PaperWork, estimate: Estimate, console: Console) -> None:
+def _paper(paper: PaperWork, estimate: TimeEstimate, console: Console) -> None:
     console.print(Text(f"\n{paper.name}", style="bold"))
     for name, reason in paper.refused.items():
         console.print(Text(f"{name}: {reason}"), soft_wrap=True)
@@ -101,7 +101,7 @@ def _paper(paper: PaperWork, estimate: Estimate, console: Console) -> None:
         console.print(_table(own, stage.ahead, estimate))
 
 
-def _table(runs: Mapping[str, Plan], ahead: Mapping[str, Plan], estimate: Estimate) -> Table:
+def _table(runs: Mapping[str, Plan], ahead: Mapping[str, Plan], estimate: TimeEstimate) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, padding=(0, 1))
     for heading, width, number in _COLUMNS:
         justify = "right" if number else "left"
@@ -136,7 +136,7 @@ def _table(runs: Mapping[str, Plan], ahead: Mapping[str, Plan], estimate: Estima
 
 def _all(
     papers: Sequence[PaperWork],
-    estimate: Estimate,
+    estimate: TimeEstimate,
     budget: str,
     console: Console,
 ) -> None:
@@ -164,7 +164,7 @@ def _all(
     console.print(Text(text))
 
 
-def _sums(papers: Iterable[PaperWork], estimate: Estimate) -> tuple[str, str, str, str]:
+def _sums(papers: Iterable[PaperWork], estimate: TimeEstimate) -> tuple[str, str, str, str]:
     papers = list(papers)
     runs = {key: work for paper in papers for key, work in paper.runs.items()}
     waiting = _waiting(papers, estimate)
@@ -176,7 +176,7 @@ def _sums(papers: Iterable[PaperWork], estimate: Estimate) -> tuple[str, str, st
     )
 
 
-def _waiting(papers: Iterable[PaperWork], estimate: Estimate) -> list[Plan]:
+def _waiting(papers: Iterable[PaperWork], estimate: TimeEstimate) -> list[Plan]:
     ahead = {key: work for paper in papers for key, work in paper.ahead.items()}
     return [work for work in ahead.values() if not estimate.is_refused(work)]
 

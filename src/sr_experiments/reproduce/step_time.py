@@ -17,13 +17,16 @@ from sr_experiments.data.datamodule import Batch
 from sr_experiments.training.module import Supervised
 
 #: Seconds after which no further update begins.
-PATIENCE = 1.0
+PATIENCE = 0.6
+#: Share of a core below which other processes are said to have taken the rest.
+BUSY = 0.75
 
 
 class StepTime(NamedTuple):
     """Seconds of an update: ``fixed`` however small its batch, and ``each`` for a multiply-add.
 
-    ``busy`` of the ``wall`` seconds that were timed, the main thread had a processor.
+    ``busy`` of the ``wall`` seconds that were timed, the main thread had a processor. Where that is
+    less than :data:`BUSY` on a CPU, the thread's own time is what counts: a quiet machine's.
     """
 
     fixed: float
@@ -87,11 +90,13 @@ def time_steps(
             max_epochs=1,
         ).fit(module, batches())
     torch.set_num_threads(threads)
+    first, last = clock.seen[0], clock.seen[-1]
+    wall, busy = last[0] - first[0], last[1] - first[1]
+    counts = 1 if module.device.type == "cpu" and busy < BUSY * wall else 0
     taken: dict[int, list[float]] = {}
-    for (began, _, _), (ended, _, size) in pairwise(clock.seen):
-        taken.setdefault(size, []).append(ended - began)
+    for before, after in pairwise(clock.seen):
+        taken.setdefault(after[2], []).append(after[counts] - before[counts])
     steps = [median(times[1:] or times) for times in taken.values()]
     short, few, long, many = steps[0], sizes[0][3], steps[-1], sizes[-1][3]
     each = (long - short) / (many - few) if short < long else long / many
-    first, last = clock.seen[0], clock.seen[-1]
-    return StepTime(max(0.0, long - each * many), each, last[1] - first[1], last[0] - first[0])
+    return StepTime(max(0.0, long - each * many), each, busy, wall)
