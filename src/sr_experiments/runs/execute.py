@@ -107,12 +107,7 @@ def execute(plan: "Plan", console: Console) -> None:
             directory.write_result(result)
             directory.end("finished")
             if skipped:
-                console.print(
-                    f"  {skipped} batches skipped: a loss above {config.training.spike:g} times the "
-                    "usual (training.spike)",
-                    highlight=False,
-                    soft_wrap=True,
-                )
+                _say_skipped(skipped, config, console)
             _show(plan, module, console)
         failed = False
     finally:
@@ -334,6 +329,11 @@ def _say(
     if begun is not None and plan.start is not None and not resumes:
         text = f"  begins with {plan.start.title}: {begun}"
         console.print(text, highlight=False, soft_wrap=True)
+
+
+def _say_skipped(count: int, config: RunConfig, console: Console) -> None:
+    text = f"  {count} batches skipped: a loss above {config.training.spike:g} times the usual"
+    console.print(f"{text} (training.spike)", highlight=False, soft_wrap=True)
 
 
 def _show(plan: "Plan", module: Scored, console: Console) -> None:
