@@ -65,7 +65,7 @@ def test_every_command_runs(there, cli):
         if inner == "reproduce":
             args = [a for a in args if a.split("=")[0] not in ("budget", "seed")]
             args += SMALL
-        if inner == "serve":  # it serves until interrupted: tests/test_serve.py does
+        if inner == "serve":  # it serves until interrupted: tests/serve/ does
             args.append("--help")
         if not inner and not {"--help", "--cfg"} & set(args):
             args = [a.replace("[Set5,Set14,", "[") for a in args]

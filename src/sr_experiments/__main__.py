@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from sr_experiments.core.device import sleep_between_regions
 from sr_experiments.core.errors import UserError
 
 
@@ -22,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str]) -> int:
+    sleep_between_regions()
     from sr_experiments.config.compose import compose, config_search_path, expand, parse
 
     multirun = any(word in ("-m", "--multirun") for word in argv)

@@ -16,7 +16,7 @@ from sr_experiments.core.console import errors, output, print_error, print_table
 from sr_experiments.core.device import choose_device
 from sr_experiments.core.errors import UserError
 from sr_experiments.upscale.arguments import Engine, add_device, device_name, scale
-from sr_experiments.upscale.shipped import DEFAULT, shipped
+from sr_experiments.upscale.shipped import default_network
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,7 +26,7 @@ MAX_SIDE = 8192
 
 
 class SpeedCase(NamedTuple):
-    """What a line of the table measures.
+    """One row of the table.
 
     Attributes:
         model: as ``--model`` of ``upscale``.
@@ -143,7 +143,7 @@ def _parser() -> Parser:
         description="Measure how many frames per second this machine enlarges.",
     )
     add = parser.add_argument
-    default = DEFAULT if DEFAULT in shipped() else "bicubic"
+    default = default_network() or "bicubic"
     add(
         "--model",
         nargs="+",

@@ -15,6 +15,7 @@ from sr_experiments.data.catalogue import EMBEDDED, embedded
 from sr_experiments.data.datamodule import SuperResolutionData
 from sr_experiments.data.sources import find_images
 from sr_experiments.imaging.io import write_png
+from sr_experiments.runs.assembly import build_data
 from sr_experiments.runs.plan import plan
 
 
@@ -216,7 +217,7 @@ def test_several_scales_take_turns_by_chance_alone(find, tmp_path):
     def stream(scale, also, seed=0):
         data = SuperResolutionData(
             find("embedded/train"), None, [], scale=scale, cache=tmp_path / "cache", batch_size=4,
-            patch_size=8, seed=seed, also={s: find("embedded/train") for s in also},
+            patch_size=8, seed=seed, also={s: (find("embedded/train"), 8) for s in also},
         )  # fmt: skip
         data.setup()
         return data.stream
@@ -233,3 +234,40 @@ def test_several_scales_take_turns_by_chance_alone(find, tmp_path):
         assert torch.equal(one.lr, same.lr) and torch.equal(one.hr, same.hr)
         halves = [mixed.batch(t, rank, 2).hr for rank in range(2)]
         assert torch.equal(torch.cat(halves), one.hr), "all processes take the same scale"
+
+
+def test_a_continued_training_sees_the_batches_behind_those_of_its_parent(
+    tmp_path, cache, monkeypatch
+):
+    monkeypatch.setenv("SR_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("SR_CACHE", str(cache))
+    common = ["budget=smoke", "training.accumulate=3", "scheduler.gamma=0.25"]
+    common += ["start={training.epochs: 5, scheduler.gamma: 0.5, start: null}"]
+
+    def stream(*overrides):
+        planned = plan(compose([*common, *overrides]))
+        data = build_data(planned, progress=False)
+        data.setup()
+        return data.stream
+
+    fresh, continued = stream(), stream("start_optimizer=true")
+    drawn = 5 * 4 * 3  # epochs, updates, batches
+    for t in (0, 1, 7):
+        expected, found = fresh.batch(t + drawn), continued.batch(t)
+        assert torch.equal(found.hr, expected.hr) and torch.equal(found.lr, expected.lr)
+        assert found.number == t and not torch.equal(found.hr, fresh.batch(t).hr)
+
+
+def test_sides_of_high_resolution_patches_are_met_at_each_scale(tmp_path, cache, monkeypatch):
+    monkeypatch.setenv("SR_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("SR_CACHE", str(cache))
+    words = ["model=vdsr", "training.patch_of=hr", "training.patch_size=41"]
+    data = build_data(
+        plan(compose(["budget=smoke", *words, "training.scales=[2,3,4]"])), progress=False
+    )
+    data.setup()
+    sides = {}
+    for t in range(20):
+        lr, hr, *_ = data.stream.batch(t)
+        sides[hr.shape[-1] // lr.shape[-1]] = hr.shape[-1]
+    assert sides == {2: 40, 3: 42, 4: 40}

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sr_experiments.imaging.resize import imresize
+from sr_experiments.models.ecbsr import ECBSR
 from sr_experiments.models.espcn import ESPCN
 from sr_experiments.models.fsrcnn import FSRCNN
 from sr_experiments.models.rcan import RCAN
@@ -55,6 +56,30 @@ def espcn(p, x, scale):
     n, _, h, w = x.shape  # periodic shuffling, equation 4
     x = x.view(n, scale, scale, h, w).permute(0, 3, 1, 4, 2)
     return x.reshape(n, 1, h * scale, w * scale)
+
+
+def ecbsr(p, x, scale):
+    def branches(x, name):
+        """The branches one by one, as the paper trains them; figure 3 and equations 1 to 7."""
+        key = f"{name}." if name else ""
+        expand, squeeze, mix, strength = (
+            p.state[f"{key}{part}"] for part in ("expand", "squeeze", "mix", "strength")
+        )
+        y = p.conv(x, name)
+        y = y + F.conv2d(F.conv2d(x, expand[:, :, None, None]), squeeze, padding=1)
+        sobel = torch.outer(x.new_tensor([1, 2, 1]), x.new_tensor([1, 0, -1]))
+        laplacian = x.new_tensor([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
+        for kernel, by, share in zip((sobel, sobel.T, laplacian), mix, strength, strict=True):
+            z = F.conv2d(x, by[:, :, None, None])
+            depthwise = kernel.expand(len(by), 1, 3, 3)
+            y = y + share.view(1, -1, 1, 1) * F.conv2d(z, depthwise, padding=1, groups=len(by))
+        return y
+
+    y = p.slope(branches(x, "head.0"), "head.1")
+    for block in (0, 1):
+        y = p.slope(branches(y, f"body.{block}.0"), f"body.{block}.1")
+    y = F.pixel_shuffle(branches(y, "tail"), scale)
+    return y + F.interpolate(x, scale_factor=scale, mode="nearest")
 
 
 def fsrcnn(p, x, scale):
@@ -113,6 +138,7 @@ NETWORKS = {
         {"residual": False},
     ),
     "espcn": (ESPCN, {"n1": 6, "n2": 4}, espcn, {}),
+    "ecbsr": (ECBSR, {"n_blocks": 2, "n_feats": 6}, ecbsr, {}),
     "fsrcnn": (FSRCNN, {"d": 6, "s": 4, "m": 2}, fsrcnn, {}),
     "srresnet": (SRResNet, {"n_resblocks": 2, "n_feats": 6}, srresnet, {}),
     "srresnet_without": (

@@ -86,6 +86,7 @@ def network_places(network):
     """How many activations of the config's kind a network has at least, by its sizes."""
     sizes = vars(network)
     return {
+        "ECBSR": lambda: sizes["n_blocks"] + 1,
         "EDSR": lambda: sizes["n_resblocks"],
         "RCAN": lambda: sizes["n_resgroups"] * sizes["n_resblocks"],
         "SRResNet": lambda: 2 + sizes["n_resblocks"],
@@ -110,6 +111,8 @@ def network_places(network):
         ("fsrcnn", {}, (12_464 + 173 + 7,) * 3),
         # 25 * 64 + 9 * 64 * 32 + 9 * 32 * scale^2 weights, 64 + 32 + scale^2 biases.
         ("espcn", {}, (21_284, 22_729, 24_752)),
+        # By hand: head 4,896, blocks 4 * 8,256, tail 1,200, 3,510 or 8,256, slopes 5.
+        ("ecbsr", {}, (39_125, 41_435, 46_181)),
         # By hand: head 15,617, blocks 16 * 74,113, closing 37,056, tail 15,555, and 147,713 a x2.
         ("srresnet", {}, (1_401_749, 1_586_389, 1_549_462)),
         ("srresnet", {"batch_norm": False}, (1_397_525, 1_582_165, 1_545_238)),
@@ -124,7 +127,8 @@ def test_parameters_at_the_papers_size(model, changes, counts):
 
 
 @pytest.mark.parametrize(
-    ("model", "words"), [("srresnet", "prelu"), ("fsrcnn", "prelu"), ("espcn", "tanh")]
+    ("model", "words"),
+    [("srresnet", "prelu"), ("fsrcnn", "prelu"), ("espcn", "tanh"), ("ecbsr", "prelu")],
 )
 def test_a_networks_own_activation_yields_to_the_users(model, words):
     assert compose([f"model={model}"]).choices["activation"] == words
@@ -142,6 +146,7 @@ def test_a_networks_own_activation_yields_to_the_users(model, words):
         ("rcan", {"reduction": 9}, "reduction=9: at least 1 and at most n_feats=8"),
         ("rcan", {"scale": 5}, "scale=5: RCAN can do 2, 3, 4"),
         ("fsrcnn", {"m": 0}, "d=8, s=4, m=0: at least 1 of each"),
+        ("ecbsr", {"n_blocks": 0}, "n_blocks=0, n_feats=8: at least 1 of each"),
     ],
 )
 def test_sizes_that_make_no_network_are_refused(model, change, says):

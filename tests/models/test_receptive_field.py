@@ -7,6 +7,7 @@ import torch
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.models.bicubic import Bicubic
+from sr_experiments.models.ecbsr import ECBSR
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.models.espcn import ESPCN
 from sr_experiments.models.fsrcnn import FSRCNN
@@ -20,6 +21,7 @@ SIDE = 61
 WITHOUT_PARAMETERS = torch.zeros((), dtype=torch.float64)
 MAKERS = {
     "bicubic": Bicubic,
+    "ecbsr": lambda scale: ECBSR(scale, 2, 4),
     "edsr": lambda scale: EDSR(scale, 3, 4),
     "espcn": lambda scale: ESPCN(scale, 4, 4),
     "fsrcnn": lambda scale: FSRCNN(scale, 4, 3, 2),

@@ -7,17 +7,19 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from html import unescape
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
 
 import pytest
+import yaml
 from rich.console import Console
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.paths import shipped
 from sr_experiments.report.__main__ import main
-from sr_experiments.report.paper.load import papers
+from sr_experiments.report.paper.load import load_paper, papers
 from sr_experiments.report.write import write_report, write_reports
 
 Writer = Callable[..., Path]
@@ -35,6 +37,13 @@ def runs(tmp_path: Path, write_run: Writer) -> Path:
     failed = write_run({"Set5": {"baby": (1, 0.1)}}, folder="failed") / "status.json"
     failed.write_text(json.dumps({"state": "failed", "identity": "0" * 64, "error": "<b>oh"}))
     return tmp_path / "runs"
+
+
+def recipe_config(paper: str, column: str, scale: int) -> dict[str, object]:
+    """The config of a run that is a column's recipe, by dotted paths."""
+    (table, *_) = load_paper(paper).tables
+    recipe = table.recipe_of(table.column(column))
+    return {path: setting.at(scale)[1] for path, setting in recipe.items()}
 
 
 def report(runs: Path, out: Path, width: int = 100) -> tuple[str, str, str]:
@@ -215,15 +224,45 @@ def test_the_page_is_sound(runs: Path, tmp_path: Path) -> None:
 
 def test_budget_paper_compares_only_the_same_network(tmp_path: Path, write_run: Writer) -> None:
     scores = {"Set5": {"baby": (38.0, 0.94)}}
-    write_run(scores, choices={"budget": "paper"}, size="32x256", parameters=40_729_603)
+    whole = write_run(scores, choices={"budget": "paper"}, size="32x256", parameters=40_729_603)
     write_run(scores, choices={"budget": "paper"}, size="16x64", parameters=1_369_859)
+    (whole / "config.yaml").write_text(yaml.safe_dump(recipe_config("activation", "relu", 2)))
     _, markdown, _ = report(tmp_path / "runs", tmp_path)
     full, small = markdown.split("\n## Table 1")[1:]
-    assert "the paper's full recipe" in full
+    assert "the recipe to the letter, compared setting by setting" in full
     assert "not the size" not in full
     assert "another" not in small
     assert "the network is not the paper's" in small
     assert "not the size of the paper's EDSR 32x256" in small
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"data.train.source": "embedded/train", "training.epochs": 6},
+            "but not the paper's recipe (data.train.source, training.epochs): it is not a repro",
+        ),
+        ({"clipping.algorithm": "norm"}, "but not the paper's recipe (clipping.algorithm)"),
+        (None, "but the recipe was not compared as a whole (no readable config.yaml in"),
+    ],
+)
+def test_another_recipe_is_not_called_the_papers(
+    tmp_path: Path, write_run: Writer, changes: dict | None, said: str
+) -> None:
+    """Even with budget=paper and the paper's network."""
+    scores = {"Set5": {"baby": (38.0, 0.94)}}
+    run = write_run(scores, choices={"budget": "paper"}, size="32x256", parameters=40_729_603)
+    if changes is not None:
+        config = recipe_config("activation", "relu", 2) | changes
+        (run / "config.yaml").write_text(yaml.safe_dump(config))
+    for text in report(tmp_path / "runs", tmp_path / "out", width=1000):
+        plain = unescape(text)
+        assert said in plain
+        assert "to the letter" not in plain
+    if changes is not None:
+        for path, value in changes.items():
+            assert re.search(rf"{re.escape(path)}: {value}; paper \S+ \(\w+", plain)
 
 
 def test_without_runs_there_are_published_numbers(tmp_path: Path) -> None:
@@ -324,7 +363,7 @@ def test_nothing_below_budget_paper_is_called_a_reproduction(
         run = {"choices": {"budget": budget}, "size": "32x256", "parameters": 40_729_603}
         write_run({"Set5": {"baby": (psnr, 0.94)}}, activation=activation, **run)
     for text in report(tmp_path / "runs", tmp_path / "report", width=500):
-        assert "full recipe" not in text
+        assert "to the letter" not in text
         claimed = re.findall(r"(?:\S+\s+){2}\S*reproduc\w*", text)
         assert all(re.match(r"not\s+a\s+reproduction", words) for words in claimed), claimed
         assert ("mean nothing" if budget == "smoke" else "direction of effects only") in text

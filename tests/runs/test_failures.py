@@ -167,3 +167,19 @@ def test_a_sweep_goes_on_after_a_failure_and_names_it(cli, tmp_path):
 def test_two_experiments_at_once_are_refused(cli):
     text = fails(cli, "+experiment=activation_sweep,activation_sweep", "-m")
     assert "each experiment brings its own sweep" in text
+
+
+def test_a_control_may_diverge(cli, tmp_path):
+    words = ["budget=smoke", "logger=csv", "recipe=vdsr", "training.lr=1e6", "clipping=none"]
+    refused = cli(*words)
+    assert (
+        refused.returncode == 2 and "the loss is not a finite number from update" in refused.stderr
+    )
+    done = cli(*words, "training.may_diverge=true")
+    assert done.returncode == 0 and "the loss is no number from update" in done.stdout
+    (file,) = tmp_path.glob("runs/runs/*/result.json")
+    result = json.loads(file.read_text())
+    assert result["means"] == {} and 1 <= result["training"]["diverged_at"] <= 8
+    assert (file.parent / "scores.csv").read_text().count("\n") == 1
+    assert not list(file.parent.glob("checkpoints/weights*"))
+    assert "already finished" in cli(*words, "training.may_diverge=true").stdout

@@ -88,6 +88,9 @@ def test_killed_anywhere_the_same_command_ends_bit_identical(every, words, tmp_p
     timed = [RunDirectory(d, "").result().training for d in (directory, reference)]
     assert timed[1].updates_timed == timed[1].updates == timed[0].updates
     assert 0 < timed[0].updates_timed <= timed[0].updates - every
+    assert all(0 < part.validation_seconds < part.seconds for part in timed)
+    if sys.platform == "linux":
+        assert all(part.peak_memory > 0 for part in timed)
 
 
 def test_the_same_command_again_does_nothing(cli, tmp_path):

@@ -224,11 +224,13 @@ def test_a_result_beyond_the_limit_is_refused_before_any_work(
 
 
 def test_networks_of_the_command_line_are_offered(tmp_path: Path) -> None:
-    from sr_experiments.upscale.shipped import SHIPPED
+    from sr_experiments.upscale.shipped import SHIPPED, default_network, shipped
 
     mine = tmp_path / "mine.safetensors"
     mine.write_bytes((SHIPPED / "vdsr.safetensors").read_bytes())
-    assert ModelList([f"mine={mine}"]).names == ["vdsr", "espcn", "mine", "bicubic"]
+    first, *others = ModelList([f"mine={mine}"]).names
+    assert first == default_network()
+    assert others == [*(name for name in shipped() if name != first), "mine", "bicubic"]
     for wrong in ("mine", f"={mine}", f"vdsr={mine}", f"bicubic={mine}", "mine=nowhere"):
         with pytest.raises(UserError, match="--model"):
             ModelList([wrong])

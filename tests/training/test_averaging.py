@@ -145,3 +145,21 @@ def test_another_networks_moments_are_refused(train):
     with pytest.raises(UserError) as caught:
         train("scale=4", "start={scale: 2, start_optimizer: false}", "start_optimizer=true")
     assert caught.value.code == "moments-do-not-fit"
+
+
+def test_the_weights_averaging_begins_with_count_on_request(train, epochs):
+    words = ["training.epochs=3", "averaging=swa", "averaging.counts_start=true"]
+    run = train(*words, "averaging.begin=100")  # a third of the recipe: behind the first epoch
+    averaged = weights(run, "weights-averaged")
+    for name, value in averaged.items():
+        mean = torch.stack([epoch[name].double() for epoch in epochs[:3]]).mean(0)
+        torch.testing.assert_close(value.double(), mean, rtol=1e-6, atol=1e-8)
+
+
+def test_the_first_weights_of_all_count_on_request(train, tmp_path):
+    words = ["averaging=swa", "averaging.begin=0", "training.epochs=1"]
+    one = weights(train(*words), "weights-averaged")
+    both = weights(train(*words, "averaging.counts_start=true"), "weights-averaged")
+    start = weights(train("training.epochs=1", "training.lr=0"))
+    for name, value in both.items():
+        torch.testing.assert_close(value, (start[name] + one[name]) / 2, rtol=1e-5, atol=1e-7)

@@ -89,7 +89,8 @@ def test_compiled_steps_train_the_same(train, method):
     assert all(torch.allclose(one[k], other[k], atol=1e-4) for k in one)
 
 
-def test_the_fast_setting_is_another_run_and_says_so(train):
+def test_the_fast_setting_is_another_run_and_says_so(train, monkeypatch):
+    monkeypatch.setattr("sr_experiments.config.schema.computes_bf16", lambda accelerator: True)
     plain, fast = train(), train("trainer=fast")
     assert plain != fast
     result = json.loads((fast / "result.json").read_text())

@@ -1,5 +1,6 @@
 """Tiles, scales and ensembles against the whole image and the scoring path."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -10,6 +11,7 @@ from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.io import read_image
 from sr_experiments.imaging.resize import imresize, kernel_taps
 from sr_experiments.models.bicubic import Bicubic
+from sr_experiments.models.ecbsr import ECBSR
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.models.espcn import ESPCN
 from sr_experiments.models.fsrcnn import FSRCNN
@@ -17,7 +19,7 @@ from sr_experiments.models.network import Network, prepare, upscale
 from sr_experiments.models.rcan import RCAN
 from sr_experiments.models.srcnn import SRCNN
 from sr_experiments.models.vdsr import VDSR
-from sr_experiments.upscale.tiles import imresize_part, windows
+from sr_experiments.upscale.tiles import MIN_AREA, imresize_part, windows
 from sr_experiments.upscale.upscaler import Upscaler
 
 
@@ -28,6 +30,7 @@ def make(kind: str, scale: int) -> Network:
         "VDSR": VDSR(scale, 3, 8),
         "SRCNN": SRCNN(scale, n1=8, n2=4),
         "ESPCN": ESPCN(scale, 8, 4),
+        "ECBSR": ECBSR(scale, 2, 8),
         "FSRCNN": FSRCNN(scale, 8, 4, 1),
         "Bicubic": Bicubic(scale),
         "RCAN": RCAN(scale, 1, 1, 8, 4),
@@ -44,7 +47,7 @@ def noise(height: int, width: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-@pytest.mark.parametrize("kind", ["EDSR", "VDSR", "SRCNN", "ESPCN", "FSRCNN", "Bicubic"])
+@pytest.mark.parametrize("kind", ["EDSR", "VDSR", "SRCNN", "ESPCN", "ECBSR", "FSRCNN", "Bicubic"])
 def test_tiles_are_the_scoring_paths_whole_image_bit_by_bit(kind, scale):
     network, lr = make(kind, scale), noise(147, 301)
     whole = upscale(network, lr[None])
@@ -54,6 +57,15 @@ def test_tiles_are_the_scoring_paths_whole_image_bit_by_bit(kind, scale):
     assert sum(done) == 147 * 301
     # The image really was cut: only the network without parameters is left whole.
     assert (len(done) == 1) == (kind == "Bicubic")
+
+
+@pytest.mark.parametrize("kind", ["VDSR", "EDSR", "ECBSR"])
+@pytest.mark.parametrize("size", [(5, 9001), (9001, 5)])
+def test_tiles_of_a_strip_are_too(kind, size):
+    network, lr = make(kind, 2), noise(*size)
+    done: list[int] = []
+    found = Upscaler(network, 2, tile=60).frames(lr[None], done.append)
+    assert torch.equal(found, upscale(network, lr[None])) and 1 < len(done) < 4
 
 
 @pytest.mark.parametrize("kind", ["VDSR", "EDSR"])
@@ -87,6 +99,21 @@ def test_windows_cover_each_pixel_once_and_reach_beyond(size):
         area = (window.rows[1] - window.rows[0]) * (window.columns[1] - window.columns[0])
         assert area > 20480 or area == height * width
     assert (count == 1).all()
+
+
+@pytest.mark.parametrize("size", [(5, 18000), (18000, 5), (1, 90000), (30, 5000), (120, 700)])
+@pytest.mark.parametrize("side", [16, 124, 300])
+def test_a_strip_is_not_more_work_than_a_square_of_its_area(size, side):
+    def pixels(*size):
+        return [
+            (w.rows[1] - w.rows[0]) * (w.columns[1] - w.columns[0])
+            for w in windows(*size, side, 10)
+        ]
+
+    square = math.isqrt(math.prod(size))
+    strip = pixels(*size)
+    assert sum(strip) <= max(1.2 * math.prod(size), sum(pixels(square, square)))
+    assert max(strip) <= max((side + 20) ** 2, 1.01 * MIN_AREA)  # and it takes no more memory
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4, 7])

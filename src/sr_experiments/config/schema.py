@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from sr_experiments.config.messages import invalid
+from sr_experiments.core.device import computes_bf16
 from sr_experiments.core.errors import UserError
 
 #: Groups whose choice is kept in ``choices``, for directory names, tables and dashboards.
@@ -116,10 +117,12 @@ class Training(Section):
     recipe_epochs: Positive
     batch_size: PositiveInt
     patch_size: PositiveInt
+    patch_of: Literal["lr", "hr"]
     lr: Annotated[float, AfterValidator(_finite)]
     accumulate: PositiveInt
     validate_every: PositiveInt
     checkpoint_every: PositiveInt
+    may_diverge: bool
     spike: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None
 
 
@@ -174,7 +177,7 @@ class Budget(Section):
 
 
 class Trainer(Section):
-    """The devices, precision and processes of a run."""
+    """The devices, precision and processes of a run; ``fast`` is resolved before it is made."""
 
     accelerator: Text
     devices: Annotated[Any, AfterValidator(_devices)]
@@ -188,6 +191,15 @@ class Trainer(Section):
     tf32: bool
     deterministic: bool
     progress: Literal["auto", "bar", "lines", "none"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_fast(cls, values: Any) -> Any:
+        """What ``precision=fast`` computes in here, so that identities tell it."""
+        if isinstance(values, Mapping) and values.get("precision") == "fast":
+            found = computes_bf16(str(values.get("accelerator")))
+            values = {**values, "precision": "bf16-mixed" if found else "32-true"}
+        return values
 
     @property
     def arithmetic(self) -> str:
@@ -274,6 +286,17 @@ class RunConfig(Section):
         if not self.is_trained:
             return 0
         return self.training.epochs * self.training.updates_per_epoch
+
+    def lr_patch(self, scale: int | None = None) -> int:
+        """Side of a low-resolution patch at a scale, by default the run's own, in pixels.
+
+        A side that is stated for the high-resolution patch (SRCNN 33, VDSR 41) becomes the nearest
+        multiple of the scale.
+        """
+        size = self.training.patch_size
+        if self.training.patch_of == "lr":
+            return size
+        return max(1, round(size / (scale or self.scale)))
 
     @property
     def further_scales(self) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ torch is imported only inside the functions that need it.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,34 @@ def choose_device(name: str, key: str = "--device") -> "torch.device":
             "no-gpu", "{key} cuda: PyTorch finds no GPU on this machine; use cpu or auto", key=key
         )
     return torch.device(("cuda" if gpu else "cpu") if name == "auto" else name)
+
+
+def sleep_between_regions() -> None:
+    """Let OpenMP's workers sleep soon after a parallel region, before torch is imported.
+
+    By default GNU's workers spin for a while on cores that other processes may want: beside two
+    busy processes on two cores everything takes many times as long. What the user has set stays.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = "1000"
+
+
+def computes_bf16(accelerator: str) -> bool:
+    """Whether the device of a run computes bfloat16 in hardware instead of emulating it.
+
+    Args:
+        accelerator: ``auto``, ``cpu`` or ``gpu``, as Lightning names it.
+    """
+    if accelerator != "cpu":
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+    try:  # PyTorch tells whether it can compute bfloat16, not whether that is fast
+        flags = re.search(r"^flags\s*:(.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:  # not Linux
+        return False
+    return bool(flags and {"avx512_bf16", "amx_bf16"} & set(flags[1].split()))
 
 
 def use_tf32(allowed: bool) -> None:

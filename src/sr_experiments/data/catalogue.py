@@ -241,8 +241,11 @@ def archives(name: str, lr_scales: tuple[int, ...] = ()) -> list[Archive]:
                 remedy=dataset.remedy,
             )
     scales = (None, *lr_scales)
-    found = [_div2k(d.name, s) for d in datasets if d.numbers is not None for s in scales]
-    benchmarks = [d.name for d in datasets if d.numbers is None]
+    of_div2k = [d for d in datasets if d.source and d.source.startswith("DIV2K/")]
+    benchmarks = [d.name for d in datasets if d.source == "benchmark"]
+    if len(of_div2k) + len(benchmarks) < len(datasets):
+        raise NotImplementedError(f"{name}: no archive is known for one of its sources")
+    found = [_div2k(d.name, s) for d in of_div2k for s in scales]
     if benchmarks:
         pieces = tuple(Piece(name, scale) for name in benchmarks for scale in scales)
         found.append(_benchmark(pieces))

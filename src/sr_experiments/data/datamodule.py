@@ -49,9 +49,10 @@ class PatchStream(IterableDataset[Batch]):
     def __init__(self, module: "SuperResolutionData", pairs: Sequence[Pairs]) -> None:
         self.module = module
         self.pairs = tuple(pairs)
-        size, count, seed = module.patch_size, module.batch_size, module.seed
+        count, seed = module.batch_size, module.seed
         self.samplers = [
-            CropSampler(one.lr.heights, one.lr.widths, size, count, seed) for one in self.pairs
+            CropSampler(one.lr.heights, one.lr.widths, module.lr_patch(one.scale), count, seed)
+            for one in self.pairs
         ]
 
     def __len__(self) -> int:
@@ -75,13 +76,14 @@ class PatchStream(IterableDataset[Batch]):
 
     def crops(self, t: int, rank: int = 0, world: int = 1) -> tuple[Pairs, Crops]:
         """The crops of this process's share of batch ``t``; of several scales one at random."""
+        t += self.module.first_batch
         which = pick(self.module.seed, t, len(self.pairs))
         return self.pairs[which], self.samplers[which](t, rank, world)
 
     def batch(self, t: int, rank: int = 0, world: int = 1) -> Batch:
         """This process's share of batch ``t``."""
         pairs, crops = self.crops(t, rank, world)
-        size, store = self.module.patch_size, self.module.teacher_sr
+        size, store = self.module.lr_patch(pairs.scale), self.module.teacher_sr
         crops = crops.to(pairs.hr.pixels.device)
         teacher_sr = gather(store, crops, pairs.scale * size, pairs.scale) if store else None
         return Batch(*cut(pairs, crops, size), t, teacher_sr)
@@ -145,8 +147,10 @@ class SuperResolutionData(LightningDataModule):
         small: ``refuse`` images smaller than a patch, or ``skip`` them.
         progress: show a bar while decoding.
         may_move: keep training images on the GPU if they take little of its memory.
-        also: further scales to train on, each with its images. Each batch then has one scale,
-            all equally likely.
+        also: further scales to train on, each with its images and its side of a patch. Each batch
+            then has one scale, all equally likely.
+        first_batch: number of the run's first batch. A run that continues another one draws the
+            batches behind that one's last.
 
     Attributes:
         teacher_sr: a teacher's output for ``train_pairs``, in its order, if it is to be cut too.
@@ -169,7 +173,8 @@ class SuperResolutionData(LightningDataModule):
         small: str = "refuse",
         progress: bool = False,
         may_move: bool = True,
-        also: Mapping[int, ImageFiles] | None = None,
+        also: Mapping[int, tuple[ImageFiles, int]] | None = None,
+        first_batch: int = 0,
     ) -> None:
         super().__init__()
         self.also = dict(also or {})
@@ -179,6 +184,7 @@ class SuperResolutionData(LightningDataModule):
         self.benchmark_files = tuple(benchmarks)
         self.scale, self.cache, self.border = scale, cache, border
         self.batch_size, self.patch_size, self.seed = batch_size, patch_size, seed
+        self.first_batch = first_batch
         self.accumulate, self.small, self.progress = accumulate, small, progress
         self.batches_per_epoch = updates_per_epoch * accumulate
         self.train_pairs: Pairs | None = None
@@ -186,12 +192,16 @@ class SuperResolutionData(LightningDataModule):
         self.benchmarks: list[Pairs] = []
         self.stream: PatchStream | None = None
 
+    def lr_patch(self, scale: int) -> int:
+        """Side of a low-resolution patch at one of the scales."""
+        return self.patch_size if scale == self.scale else self.also[scale][1]
+
     def prepare_data(self) -> None:
         """Decode images that are not in the cache (one process of each node)."""
         for files in (self.train_files, self.val_files, *self.benchmark_files):
             if files is not None:
                 self._open(files)
-        for scale, files in self.also.items():
+        for scale, (files, _) in self.also.items():
             self._open(files, scale)
 
     def setup(self, stage: str | None = None) -> None:
@@ -200,7 +210,7 @@ class SuperResolutionData(LightningDataModule):
             return
         if self.train_files is not None:
             self.train_pairs = self._large_enough(self._open(self.train_files))
-            others = [self._large_enough(self._open(p, scale)) for scale, p in self.also.items()]
+            others = [self._large_enough(self._open(p, s)) for s, (p, _) in self.also.items()]
             self.stream = PatchStream(self, [self.train_pairs, *others])
         if self.val_files is not None:
             self.val_pairs = self._open(self.val_files)
@@ -239,11 +249,12 @@ class SuperResolutionData(LightningDataModule):
     def _large_enough(self, pairs: Pairs) -> Pairs:
         """Refuse or leave out images that are smaller than a patch."""
         sides = torch.minimum(pairs.lr.heights, pairs.lr.widths)
-        small = (sides < self.patch_size).nonzero().flatten().tolist()
+        patch = self.lr_patch(pairs.scale)
+        small = (sides < patch).nonzero().flatten().tolist()
         if not small:
             return pairs
         names = ", ".join(pairs.hr.names[i] for i in small[:5]) + (" ..." if len(small) > 5 else "")
-        side = self.patch_size * pairs.scale
+        side = patch * pairs.scale
         if self.small == "refuse" or len(small) == len(pairs):
             raise UserError(
                 "images-smaller-than-patch",
@@ -260,7 +271,7 @@ class SuperResolutionData(LightningDataModule):
             "%s: %d of %d images left out, smaller than the %dx%d patch (%s)",
             *(pairs.name, len(small), len(pairs), side, side, names),
         )
-        kept = (sides >= self.patch_size).nonzero().flatten()
+        kept = (sides >= patch).nonzero().flatten()
         return Pairs(pairs.name, pairs.scale, _subset(pairs.hr, kept), _subset(pairs.lr, kept))
 
 

@@ -49,7 +49,7 @@ class CropSampler:
         seed: of the run.
 
     Raises:
-        UserError: a image is smaller than a patch.
+        UserError: an image is smaller than a patch.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ def gather(store: ImageStore, crops: Crops, size: int, scale: int = 1) -> Tensor
         store: where to cut; on the same device as ``crops``.
         crops: in units of ``scale`` pixels.
         size: side of a patch in pixels of this store.
-        scale: this store's pixels for one low-resolution pixel.
+        scale: HR pixels per LR pixel; 1 for an LR store.
 
     Returns:
         uint8 ``(B, 3, size, size)`` in channels-last memory.

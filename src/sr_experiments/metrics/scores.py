@@ -57,7 +57,7 @@ class Scores(Metric):
             sr: uint8 ``(3, H, W)``, any device.
             hr: uint8 ``(3, H, W)``.
             scale: the super-resolution factor.
-            sr_luma: uint8 ``(1, H, W)``, see :func:`~.protocols.score_batch`.
+            sr_luma: uint8 ``(1, H, W)``, see :func:`~.scoring.score_batch`.
             grey: see there.
 
         Raises:

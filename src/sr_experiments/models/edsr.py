@@ -60,6 +60,7 @@ class EDSR(CentredNetwork):
             interface is [0, 1] whatever this says.
         activation: factory of the blocks' activations.
         convolution: factory of the blocks' convolutions; head and tail stay ordinary.
+        everywhere: the factory makes all convolutions, head and tail too.
         dropout: share of the channels behind the blocks' activations that an update leaves out.
         batch_norm: normalise behind each convolution of the blocks, as EDSR's ancestor did.
     """
@@ -75,6 +76,7 @@ class EDSR(CentredNetwork):
         convolution: Convolution = plain,
         dropout: float = 0.0,
         batch_norm: bool = False,
+        everywhere: bool = False,
     ) -> None:
         super().__init__(scale, rgb_range)
         refuse_below_one(n_resblocks=n_resblocks, n_feats=n_feats)
@@ -82,13 +84,16 @@ class EDSR(CentredNetwork):
             raise ValueError(f"dropout={dropout}: in [0, 1)")
         self.n_resblocks, self.n_feats = n_resblocks, n_feats
         self.n_stages = n_resblocks
-        self.head = nn.Sequential(plain(3, n_feats, 3))
+        outer = convolution if everywhere else plain
+        self.head = nn.Sequential(outer(3, n_feats, 3))
         blocks = [
             ResBlock(n_feats, res_scale, activation, convolution, dropout, batch_norm)
             for _ in range(n_resblocks)
         ]
-        self.body = nn.Sequential(*blocks, plain(n_feats, n_feats, 3))
-        self.tail = nn.Sequential(Upsampler(scale, n_feats), plain(n_feats, 3, 3))
+        self.body = nn.Sequential(*blocks, outer(n_feats, n_feats, 3))
+        self.tail = nn.Sequential(
+            Upsampler(scale, n_feats, convolution=outer), outer(n_feats, 3, 3)
+        )
 
     @property
     def size(self) -> str:

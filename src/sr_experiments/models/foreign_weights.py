@@ -63,7 +63,7 @@ def load_foreign(path: str | PathLike[str], network: Network) -> None:
     Args:
         path: a PyTorch state dict or a ``.safetensors`` file, in the suite's names or in those of
             one of :data:`LAYOUTS`. No code of the file is run.
-        network: of the very architecture and size.
+        network: of the file's architecture and size.
 
     Raises:
         UserError: the file is missing or cannot be read, or it does not hold exactly the

@@ -79,7 +79,7 @@ class Network(nn.Module):
 
     @property
     def receptive_field(self) -> int | None:
-        """LR pixels around a pixel, to each side, on which its ``scale x scale`` outputs depend.
+        """Receptive-field radius in LR pixels, of the ``scale x scale`` outputs of a pixel.
 
         It holds in eval mode and may be too large, never too small. None: they depend on the whole
         image, as with pooling over it.
@@ -105,7 +105,7 @@ class Network(nn.Module):
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
     def encode(self, images: Tensor) -> Tensor:
-        """ImageFiles as the network sees them, low-resolution input and ground truth alike.
+        """Images as the network sees them, low-resolution input and ground truth alike.
 
         Args:
             images: uint8 ``(N, 3, H, W)``.

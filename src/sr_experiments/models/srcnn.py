@@ -30,6 +30,8 @@ class SRCNN(Network):
         n2: channels of the second.
         activation: factory of the two activations.
         convolution: factory of the middle convolution; the first and the last stay ordinary.
+        everywhere: the factory makes the first and the last convolution too.
+        residual: add the enlarged input to the output, as VDSR does; no part of the paper.
     """
 
     colour: ClassVar[Colour] = "y"
@@ -43,14 +45,18 @@ class SRCNN(Network):
         n2: int = 32,
         activation: Activation = nn.ReLU,
         convolution: Convolution = plain,
+        everywhere: bool = False,
+        residual: bool = False,
     ) -> None:
         super().__init__(scale)
         refuse_below_one(n1=n1, n2=n2)
         refuse_even(kernels)
         self.kernels, self.n1, self.n2 = tuple(kernels), n1, n2
-        self.head = nn.Sequential(plain(1, n1, kernels[0]), activation())
+        self.residual = residual
+        outer = convolution if everywhere else plain
+        self.head = nn.Sequential(outer(1, n1, kernels[0]), activation())
         self.body = nn.Sequential(convolution(n1, n2, kernels[1]), activation())
-        self.tail = plain(n2, 1, kernels[2])
+        self.tail = outer(n2, 1, kernels[2])
 
     @property
     def size(self) -> str:
@@ -69,4 +75,6 @@ class SRCNN(Network):
 
     def forward(self, lr: Tensor) -> Tensor:
         """``(N, 1, h, w)`` in [0, 1] -> ``(N, 1, scale * h, scale * w)``, unclipped."""
-        return self.tail(self.body(self.head(imresize(lr, self.scale))))
+        enlarged = imresize(lr, self.scale)
+        output = self.tail(self.body(self.head(enlarged)))
+        return enlarged + output if self.residual else output

@@ -42,7 +42,7 @@ def network_of(node: Mapping[str, Any], key: str) -> Network:
 
 
 def build_network(plan: "Plan") -> tuple[Network, Transfer | None]:
-    """The run's network with the weights it begins with, and whose those are."""
+    """The initialised network, and a record of the weights that were transferred into it."""
     network = network_of(plan.config.model, "model")
     if plan.trained and network.parameter_count == 0:
         raise UserError(
@@ -183,6 +183,14 @@ def prepare_teacher(plan: "Plan", module: Scored, data: SuperResolutionData) -> 
     )
 
 
+def _batches_before(plan: "Plan") -> int:
+    """Batches that the trainings this run continues have drawn; it continues with the next."""
+    start, config = plan.start, plan.config
+    if start is None or not config.start_optimizer:
+        return 0
+    return _batches_before(start) + start.config.updates * start.config.training.accumulate
+
+
 def _may_use_gpu(plan: "Plan") -> bool:
     return plan.config.trainer.accelerator in ("auto", "gpu", "cuda")
 
@@ -198,7 +206,7 @@ def build_data(plan: "Plan", progress: bool) -> SuperResolutionData:
         scale=config.scale,
         cache=config.paths.cache,
         batch_size=training.batch_size,
-        patch_size=training.patch_size,
+        patch_size=config.lr_patch(),
         updates_per_epoch=training.updates_per_epoch,
         accumulate=training.accumulate,
         seed=config.seed,
@@ -206,7 +214,11 @@ def build_data(plan: "Plan", progress: bool) -> SuperResolutionData:
         small=config.data.small,
         progress=progress,
         may_move=config.trainer.images == "auto",
-        also={scale: images[f"train/x{scale}"] for scale in config.further_scales}
+        also={
+            scale: (images[f"train/x{scale}"], config.lr_patch(scale))
+            for scale in config.further_scales
+        }
         if plan.trained
         else {},
+        first_batch=_batches_before(plan),
     )

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
 from sr_experiments.runs.records import (
+    CONFIG,
     HISTORY,
     RESULT,
     SCORE_COLUMNS,
@@ -81,7 +82,7 @@ class RunDirectory:
         Raises:
             UserError: the directory cannot be written.
         """
-        with atomic_write(self.path / "config.yaml") as temporary:
+        with atomic_write(self.path / CONFIG) as temporary:
             temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
         (self.path / "error.txt").unlink(missing_ok=True)
         status = self.status()

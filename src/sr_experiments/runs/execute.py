@@ -19,7 +19,7 @@ from rich.console import Console
 
 from sr_experiments.config import instantiate
 from sr_experiments.config.schema import RunConfig
-from sr_experiments.core.device import use_tf32
+from sr_experiments.core.device import computes_bf16, use_tf32
 from sr_experiments.core.errors import UserError
 from sr_experiments.data.datamodule import SuperResolutionData
 from sr_experiments.models.complexity import multiply_adds
@@ -43,6 +43,7 @@ from sr_experiments.training.callbacks.images import Samples, SaveImages
 from sr_experiments.training.callbacks.last_checkpoint import LastCheckpoint
 from sr_experiments.training.callbacks.progress import TrainingProgress
 from sr_experiments.training.callbacks.seed_per_batch import SeedPerBatch
+from sr_experiments.training.callbacks.training_cost import TrainingCost
 from sr_experiments.training.checkpoints import AtomicCheckpointIO, save_weights
 from sr_experiments.training.module import Scored, Supervised
 
@@ -75,44 +76,74 @@ def execute(plan: "Plan", console: Console) -> None:
         module.compile_steps(mode)
     _say(plan, network, begun, console, resumes)
     logger = _logger(plan)
-    failed = True
+    failed, diverged_at = True, None
     try:
         with Team(plan) as team:
             trainer = _trainer(plan, averaging, console, [logger] if logger else [])
+            cost = TrainingCost()
+            trainer.callbacks.append(cost)  # type: ignore[attr-defined]
             if trainer.is_global_zero:
                 directory.begin(config.plain())
             if threads := team.gather(trainer.num_devices):
                 torch.set_num_threads(threads)
             began, first = time.monotonic(), _updates_done(directory.checkpoint) if resumes else 0
             if plan.trained and config.training.epochs > 0:
-                trainer.fit(
-                    module,
-                    datamodule=data,
-                    ckpt_path=str(directory.checkpoint) if resumes else None,
-                    weights_only=True,
-                )
+                diverged_at = _fit(trainer, module, data, plan, resumes)
             seconds, updates = time.monotonic() - began, trainer.global_step
-            use_tf32(False)  # scores are those of every other command
-            trainer.test(module, datamodule=data, verbose=False)
+            if diverged_at is None:
+                use_tf32(False)  # scores are those of every other command
+                trainer.test(module, datamodule=data, verbose=False)
+            else:
+                module.means, module.tables = {}, {}
         if trainer.is_global_zero:
-            if plan.trained or plan.weights:
+            if (plan.trained or plan.weights) and diverged_at is None:
                 for weights, variant in module.variants().items():
                     path = directory.weights_of(weights)
                     save_weights(path, variant.state_dict(), config.model)
             directory.write_scores(_score_rows(module, data))
             skipped = _skipped(trainer)
-            result = _result(
-                plan, network, module, data, updates, seconds, updates - first, skipped
+            trained = _training_record(
+                plan,
+                data,
+                updates=updates,
+                seconds=seconds,
+                updates_timed=updates - first,
+                validation_seconds=cost.validation_seconds,
+                peak_memory=cost.peak_memory,
+                skipped_batches=skipped,
+                diverged_at=diverged_at,
             )
-            directory.write_result(result)
+            directory.write_result(_result(plan, network, module, data, trained))
             directory.end("finished")
+            if diverged_at is not None:
+                console.print(f"  the loss is no number from update {diverged_at} on: no scores")
             if skipped:
-                _say_skipped(skipped, config, console)
+                limit = f"{config.training.spike:g} times the usual (training.spike)"
+                text = f"  {skipped} batches skipped: a loss above {limit}"
+                console.print(text, highlight=False, soft_wrap=True)
             _show(plan, module, console)
         failed = False
     finally:
         if logger is not None:
             logger.close(failed)
+
+
+def _fit(
+    trainer: Trainer, module: Scored, data: SuperResolutionData, plan: "Plan", resumes: bool
+) -> int | None:
+    """Train; the update at which a run that may diverge did so."""
+    try:
+        trainer.fit(
+            module,
+            datamodule=data,
+            ckpt_path=str(plan.directory.checkpoint) if resumes else None,
+            weights_only=True,
+        )
+    except UserError as error:
+        if error.code != "loss-not-finite" or not plan.config.training.may_diverge:
+            raise
+        return int(str(error.message.fields["update"]))
+    return None
 
 
 def _trainer(
@@ -127,7 +158,8 @@ def _trainer(
         callbacks += [averaging] if averaging else []  # before what saves and what logs
         kinds = ("raw", "averaged") if averaging else ("raw",)
         callbacks += [History(directory.history, kinds), FiniteLoss(), SeedPerBatch(config.seed)]
-        callbacks += [LossSpikes(training.spike)] if training.spike else []
+        if training.spike and not training.may_diverge:  # a control shows what it does
+            callbacks.append(LossSpikes(training.spike))
         callbacks += [Samples(directory.path / "samples")]
         if where.progress != "none":
             bar = _wants_bar(config, console)
@@ -243,34 +275,33 @@ def _score_rows(
                     yield dataset, image, weights, protocol, psnr[index].item(), last
 
 
+def _training_record(
+    plan: "Plan", data: SuperResolutionData, **measured: Any
+) -> TrainingRecord | None:
+    config = plan.config
+    if not plan.trained or data.train_pairs is None:
+        return None
+    return TrainingRecord(
+        data=data.train_pairs.name,
+        images=len(data.train_pairs),
+        batch_size=config.training.batch_size,
+        patch_size=config.lr_patch(),
+        precision=config.trainer.arithmetic,
+        start=plan.start.directory.path.name if plan.start else None,
+        teacher=plan.teacher.directory.path.name if plan.teacher else None,
+        **measured,
+    )
+
+
 def _result(
     plan: "Plan",
     network: Network,
     module: Scored,
     data: SuperResolutionData,
-    updates: int,
-    seconds: float,
-    updates_timed: int,
-    skipped_batches: int | None,
+    trained: TrainingRecord | None,
 ) -> Result:
     config = plan.config
     counts = {pairs.name: len(pairs) for pairs in data.benchmarks}
-    training = config.training
-    trained = None
-    if plan.trained and data.train_pairs is not None:
-        trained = TrainingRecord(
-            data=data.train_pairs.name,
-            images=len(data.train_pairs),
-            updates=updates,
-            batch_size=training.batch_size,
-            patch_size=training.patch_size,
-            precision=config.trainer.arithmetic,
-            seconds=seconds,
-            updates_timed=updates_timed,
-            skipped_batches=skipped_batches,
-            start=plan.start.directory.path.name if plan.start else None,
-            teacher=plan.teacher.directory.path.name if plan.teacher else None,
-        )
     return Result(
         identity=plan.identity,
         experiment=config.name,
@@ -320,6 +351,8 @@ def _say(
         text += f", {plan.config.trainer.arithmetic}"
         text += ", going on from its last checkpoint" if resumes else ""
     console.print(text, highlight=False, soft_wrap=True)
+    if plan.trained and (advice := _precision_advice(plan.config)):
+        console.print(f"  {advice}", highlight=False, soft_wrap=True)
     if plan.weights is not None and not resumes:
         text = f"  weights of {plan.config.weights} (SHA-256 {plan.weights[:12]})"
         console.print(text, highlight=False, soft_wrap=True)
@@ -331,9 +364,17 @@ def _say(
         console.print(text, highlight=False, soft_wrap=True)
 
 
-def _say_skipped(count: int, config: RunConfig, console: Console) -> None:
-    text = f"  {count} batches skipped: a loss above {config.training.spike:g} times the usual"
-    console.print(f"{text} (training.spike)", highlight=False, soft_wrap=True)
+def _precision_advice(config: RunConfig) -> str:
+    if config.trainer.precision != "32-true":
+        return ""
+    wanted = any(
+        c.key in ("trainer", "trainer.precision") and c.value == "fast" for c in config.changes
+    )
+    if wanted:
+        return "trainer=fast: this device has no bfloat16 arithmetic, so fp32 is computed"
+    if computes_bf16(config.trainer.accelerator):
+        return "trainer=fast computes in bfloat16 here: about half the time for an EDSR"
+    return ""
 
 
 def _show(plan: "Plan", module: Scored, console: Console) -> None:

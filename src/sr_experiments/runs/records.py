@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 STATUS, RESULT, SCORES, HISTORY = "status.json", "result.json", "scores.csv", "history.csv"
+#: The resolved config of the run.
+CONFIG = "config.yaml"
 #: Columns of ``scores.csv``: one line for each (image, data set, weights, protocol).
 SCORE_COLUMNS = ("dataset", "image", "weights", "protocol", "psnr", "ssim")
 
@@ -59,9 +61,13 @@ class NetworkRecord(Record):
 class TrainingRecord(Record):
     """What a run was trained on, and for how long.
 
-    ``seconds`` were spent on the last ``updates_timed`` updates: those after the last resume.
+    ``seconds`` were spent on the last ``updates_timed`` updates: those after the last resume;
+    ``validation_seconds`` of these on validation. ``peak_memory`` is in bytes: what PyTorch had
+    allocated on the GPU, else by how much the process grew while training (Linux).
     ``precision`` names TF32 where a GPU may use it; ``skipped_batches`` had a loss far above the
-    usual (``training.spike``). ``start`` and ``teacher`` are the directories of parents.
+    usual (``training.spike``). ``start`` and ``teacher`` are the directories of parents. A control
+    that was allowed to diverge has no scores; ``diverged_at`` is the update from which on its loss
+    was no number.
     """
 
     data: str
@@ -72,7 +78,10 @@ class TrainingRecord(Record):
     precision: str
     seconds: float | None = None
     updates_timed: int | None = None
+    validation_seconds: float | None = None
+    peak_memory: int | None = None
     skipped_batches: int | None = None
+    diverged_at: int | None = None
     start: str | None = None
     teacher: str | None = None
 

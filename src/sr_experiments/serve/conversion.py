@@ -49,7 +49,7 @@ _MAX_RATE = 120
 
 @dataclass(frozen=True)
 class Conversion:
-    """Does jobs.
+    """Converts the files of jobs.
 
     Args:
         models: the networks.

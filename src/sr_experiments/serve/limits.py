@@ -38,10 +38,10 @@ class Limits:
 
     @property
     def pixels(self) -> int:
-        """See ``megapixels``."""
+        """``megapixels`` in pixels."""
         return self.megapixels * MEGA
 
     @property
     def result_pixels(self) -> int:
-        """See ``result_megapixels``."""
+        """``result_megapixels`` in pixels."""
         return self.result_megapixels * MEGA

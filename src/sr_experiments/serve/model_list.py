@@ -12,7 +12,7 @@ from sr_experiments.core.device import choose_device
 from sr_experiments.core.errors import UserError
 from sr_experiments.serve.jobs import SCALES, JobSettings, Media, MediaKind
 from sr_experiments.serve.refusals import VisitorError
-from sr_experiments.upscale.shipped import DEFAULT, shipped
+from sr_experiments.upscale.shipped import default_network, shipped
 
 if TYPE_CHECKING:
     from sr_experiments.upscale.upscaler import Upscaler
@@ -72,7 +72,7 @@ class ModelList:
     @property
     def default(self) -> str:
         """The network that is preselected."""
-        return DEFAULT if DEFAULT in self._models else next(iter(self._models))
+        return default_network() or next(iter(self._models))
 
     def settings(self, chosen: Mapping[str, object], *, may_keep: bool) -> JobSettings:
         """Validate the settings that a page sent.

@@ -1,4 +1,4 @@
-"""Losses of outputs and ground truth that PyTorch has not."""
+"""Losses of outputs and ground truth missing from PyTorch."""
 
 from torch import Tensor, nn
 

@@ -89,7 +89,7 @@ class Scored(LightningModule):
 
     def _score(self, image: WholeImage, pairs: Pairs) -> dict[str, Tensor]:
         lr, hr, index = image
-        if index < 0:  # see data.module.NoImage
+        if index < 0:  # see data.datamodule.NoImage
             return {}
         grey = pairs.hr.grey[index]
         outputs = {}
@@ -183,7 +183,7 @@ class Supervised(Scored):
         return self._steps[scale]
 
     def trained(self) -> list[nn.Parameter]:
-        """What the optimiser changes."""
+        """The trainable parameters."""
         return [p for p in self.network.parameters() if p.requires_grad]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

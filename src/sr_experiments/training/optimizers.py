@@ -1,4 +1,4 @@
-"""Optimisers that PyTorch has not, and how one goes on where another stopped."""
+"""Optimisers missing from PyTorch, and how one goes on where another stopped."""
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
@@ -15,8 +15,7 @@ def slower_last_layer(
 ) -> Optimizer:
     """An optimiser whose rate is smaller for the last layer (SRCNN: 1e-5 to 1e-4).
 
-    The last layer is the last parameter of two dimensions or more, in the order in which a network
-    names its parameters, with what follows it, which is its bias.
+    The last layer is the last parameter with at least two dimensions, and its bias.
 
     Args:
         params: all trained parameters, in the network's order.

@@ -19,7 +19,7 @@ from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.models.foreign_weights import load_foreign
 from sr_experiments.models.network import Network, prepare
 from sr_experiments.models.weights import load_weights
-from sr_experiments.upscale.shipped import DEFAULT, shipped, shipped_file
+from sr_experiments.upscale.shipped import default_network, shipped, shipped_file
 
 ARCHITECTURES = ("edsr", "espcn", "fsrcnn", "rcan", "srcnn", "srresnet", "vdsr")
 
@@ -55,13 +55,12 @@ def load_network(
         UserError: there is no such network, or the file does not hold it.
     """
     if model is None:
-        names = shipped()
-        if not names:
+        model = default_network()
+        if model is None:
             raise UserError(
                 "no-network-ships",
                 "no network ships with this installation; name one with --model",
             )
-        model = DEFAULT if DEFAULT in names else names[0]
     path = Path(model)
     if architecture is not None:
         return _described(_foreign(path, scale, architecture), model)

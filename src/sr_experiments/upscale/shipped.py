@@ -7,14 +7,20 @@ from pathlib import Path
 #: Each has a card beside it: ``NAME.safetensors`` for any scale, or ``NAME_x2.safetensors`` and so
 #: on, one for each scale.
 SHIPPED = Path(__file__).parent / "networks"
-#: The network that is used if none is named; without it, the first that ships.
-DEFAULT = "vdsr"
+#: The network that is used if none is named is the first of these that ships.
+PREFERRED = ("ecbsr", "vdsr")
 
 
 def shipped(folder: Path | None = None) -> list[str]:
     """Names of the networks that ship with the package."""
     files = (folder or SHIPPED).glob("*.safetensors")
     return sorted({re.sub(r"_x\d+$", "", path.stem) for path in files})
+
+
+def default_network() -> str | None:
+    """The network that is used if none is named; None if none ships."""
+    names = shipped()
+    return next((name for name in (*PREFERRED, *names) if name in names), None)
 
 
 def shipped_file(model: str, scale: Fraction) -> Path:

@@ -74,14 +74,21 @@ def side_within(memory: int, pixel: int, halo: int) -> int:
 
 
 def windows(height: int, width: int, side: int, halo: int) -> list[Window]:
-    """Cut an image into kept parts of at most ``side`` by ``side`` and the windows around them.
+    """Cut an image into kept parts and the windows around them.
 
     Every window has :data:`MIN_AREA` pixels or is the whole image.
+
+    Args:
+        height: of the image.
+        width: of the image.
+        side: of a part. Of an image that is narrower, parts are longer by as much: a strip in
+            squares would be cut into many whose windows, widened to :data:`MIN_AREA`, overlap.
+        halo: pixels that a window adds on each side.
     """
-    if height * width < MIN_AREA or max(height, width) <= side:
+    rows, columns = _parts(height, _longer(side, width)), _parts(width, _longer(side, height))
+    if height * width < MIN_AREA or len(rows) == len(columns) == 1:
         whole = (0, height), (0, width)
         return [Window(*whole, *whole)]
-    rows, columns = _parts(height, side), _parts(width, side)
     low = max(MIN_SIDE, math.ceil(MIN_AREA / width))
     broad = max(MIN_SIDE, math.ceil(MIN_AREA / height))
     return [
@@ -89,6 +96,11 @@ def windows(height: int, width: int, side: int, halo: int) -> list[Window]:
         for r in rows
         for c in columns
     ]
+
+
+def _longer(side: int, across: int) -> int:
+    """The side of a part of an image that measures ``across`` in the other direction."""
+    return max(side, MIN_AREA, side * side) // across if across < side else side
 
 
 def _parts(length: int, side: int) -> list[tuple[int, int]]:

@@ -263,14 +263,20 @@ def test_a_table_takes_the_runs_of_its_own_experiment_first(
 ) -> None:
     """Each method has its own optimiser, although another experiment varies that of one."""
     paper = load_paper("platform")
-    common = {"also": ["y_first"], "settings": {"model.residual": True}}
     for experiment, model, optimizer, psnr in (
         ("platform_methods", "srcnn", "srcnn", 29.0),
         ("platform_methods", "vdsr", "momentum", 30.0),
         ("platform_optimizer", "vdsr", "adam", 31.0),
     ):
         choices = {"model": model, "method": "squared_error", "optimizer": optimizer}
-        write_run(one(psnr), experiment=experiment, choices=choices, network=model, **common)
+        write_run(
+            one(psnr),
+            experiment=experiment,
+            choices=choices,
+            network=model,
+            settings={"model.residual": model == "vdsr"},
+            also=["y_first"],
+        )
     found = {t.source.id: t for t in build_tables(paper, collect(tmp_path / "runs").runs)}
     methods = row(found["methods"], 2, "Set5").ours
     assert {k: v["psnr"].mean for k, v in methods.items()} == {"srcnn": 29.0, "vdsr": 30.0}

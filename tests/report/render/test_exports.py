@@ -109,6 +109,7 @@ def test_costs_are_of_one_device_and_relative_to_the_first(
         result["training"] |= {"seconds": seconds, "updates_timed": updates}
         if activation == "mish":  # the others are of a time when it was not written
             result["network"]["multiply_adds"] = 316_250_000_000
+            result["training"]["peak_memory"] = 300 * 2**20
         path.write_text(json.dumps(result | {"device": device}))
     (table,) = document(PAPER, collect(tmp_path / "runs"), tmp_path / "runs").tables
     found = {(cost.label, cost.device): cost for cost in costs(table)}
@@ -118,9 +119,9 @@ def test_costs_are_of_one_device_and_relative_to_the_first(
     assert found["Mish", "GPU"].milliseconds == pytest.approx(5)
     assert found["Mish", "GPU"].ratio == pytest.approx(1)  # not against another device
     assert found["Swish", "cpu"].milliseconds is None
-    row = ["x2", "Mish", "cpu", "1,234", "316.25 G", "1,500", "60.0", "1.50", "1"]
+    row = ["x2", "Mish", "cpu", "1,234", "316.25 G", "1,500", "60.0", "1.50", "300 MiB", "1"]
     assert row in cost_rows(table)
-    assert ["x2", "Swish", "cpu", "1,234", "-", "1,500", "-", "-", "1"] in cost_rows(table)
+    assert ["x2", "Swish", "cpu", "1,234", "-", "1,500", "-", "-", "-", "1"] in cost_rows(table)
 
 
 CLAIM = PAPER.claims[0].model_copy(update={"note": None})
@@ -129,6 +130,12 @@ VERDICT = Verdict(
     outcome="undecided",
     effect=0.0123,
     interval=(-0.0101, 0.0352),
+    p=0.04,
+    adjusted=0.12,
+    leaning="holds",
+    reason="after Holm's correction",
+    size="smaller",
+    detectable=0.031,
     unit="dB",
     n_images=105,
     seeds=(0, 1),
@@ -148,8 +155,14 @@ def test_a_verdict_in_words() -> None:
     assert found.budget == "budget=quick"
     assert found.evidence == (
         "x2 Set5, Urban100; PSNR by y; 105 images; higher on 61 %; 2 seeds (spread 0.002); "
-        "EDSR 4x16, not the paper's size"
+        "p = 0.040, after Holm 0.120; could see 0.031 dB; EDSR 4x16, not the paper's size"
     )
+    assert found.verdict == "undecided (after Holm's correction)"
+    assert found.aside == "leans to the claim; size smaller than printed"
+    sure = verdict_text(replace(VERDICT, outcome="holds", reason="", size="undecided"), PAPER)
+    assert (sure.verdict, sure.aside) == ("direction holds", "size undecided")
+    tiny = verdict_text(replace(VERDICT, p=0.00001, adjusted=0.0002), PAPER)
+    assert "p < 0.001, after Holm < 0.001" in tiny.evidence
     assert found.by_dataset == "x2 Set5 +0.030, x2 Urban100 -0.010"
     assert found.note == "Without B100."
     assert "not the paper's" not in verdict_text(replace(VERDICT, same_size=True), PAPER).evidence
@@ -163,7 +176,7 @@ def test_a_verdict_in_words() -> None:
         *("no runs", "", "", "", ""),
     )
     verdicts = [VERDICT, replace(VERDICT, outcome="holds"), replace(VERDICT, outcome="holds")]
-    assert tally(verdicts) == "2 hold, 1 is undecided"
+    assert tally(verdicts) == "2 hold, 1 is undecided; sizes: 3 smaller"
 
 
 def test_published_effects_keep_their_digits() -> None:
@@ -186,3 +199,7 @@ def test_verdicts_as_csv(report: Document) -> None:
     )
     assert (row["seeds"], row["images"], row["same_size"]) == ("0 1", "105", "False")
     assert row["score"] == "PSNR by y"
+    assert (row["p"], row["p_holm"], row["could_see"]) == ("0.04", "0.12", "0.031")
+    assert (row["reason"], row["size"], row["counted"]) == (
+        *("after Holm's correction", "smaller", "True"),
+    )

@@ -29,8 +29,7 @@ class Deconvolution(nn.Conv2d):
     accuracy); the paper's results are those of the iteration. ``eps`` is added to the covariance
     and is meant for input of order 1. Behind layers that count to 255, as in EDSR with
     ``rgb_range`` 255, variances of 100 and more make it meaningless: it then guards neither against
-    flat channels nor against rounding. Nothing is rescaled here: that is EDSR's recipe, and
-    whoever wants an ``eps`` that counts says ``model.rgb_range=1``.
+    flat channels nor against rounding. ``model.rgb_range=1`` makes it effective.
 
     Args:
         in_channels: channels of the input.
@@ -104,16 +103,17 @@ class Deconvolution(nn.Conv2d):
     def _of_running(self) -> tuple[Tensor, Tensor]:
         """The same with the running statistics; kept until anything that they depend on changes."""
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return self._fold_running()
+            return self.folded()
         parts = [self.weight, self.running_mean, self.running_deconv]
         parts += [] if self.bias is None else [self.bias]
         # A version is counted at each change in place: an optimiser's step, the loading of weights.
         now = [(p.data_ptr(), p._version, p.dtype, p.device) for p in parts]
         if self._kept is None or self._kept[0] != now:
-            self._kept = (now, *self._fold_running())
+            self._kept = (now, *self.folded())
         return self._kept[1], self._kept[2]
 
-    def _fold_running(self) -> tuple[Tensor, Tensor]:
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the ordinary convolution that eval mode computes."""
         exact = _exact(self.weight.dtype)
         mean, deconv = self.running_mean.to(exact), self.running_deconv.to(exact)
         return self._shaped(self.weight.to(exact).reshape(-1, len(mean)) @ deconv, mean)

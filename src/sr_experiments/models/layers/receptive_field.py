@@ -6,7 +6,7 @@ from torch import nn
 
 
 def kernel_radius(*modules: nn.Module) -> int:
-    """Pixels to each side that the convolutions see which an image passes one after the other.
+    """Receptive-field radius of convolutions that are applied one after the other, in pixels.
 
     Skip connections and pointwise layers add nothing. Strides are taken to be 1.
     """

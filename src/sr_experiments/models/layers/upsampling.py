@@ -22,15 +22,20 @@ class Upsampler(nn.Sequential):
         scale: 2, 3 or 4.
         n_feats: channels.
         activation: factory of what follows each shuffle (SRResNet); EDSR and RCAN have none.
+        convolution: factory of the convolutions.
     """
 
     def __init__(
-        self, scale: int, n_feats: int, activation: Callable[[], nn.Module] | None = None
+        self,
+        scale: int,
+        n_feats: int,
+        activation: Callable[[], nn.Module] | None = None,
+        convolution: Callable[..., nn.Module] = plain,
     ) -> None:
         steps = {2: [2], 3: [3], 4: [2, 2]}[scale]
         layers: list[nn.Module] = []
         for step in steps:
-            layers += [plain(n_feats, step * step * n_feats, 3), nn.PixelShuffle(step)]
+            layers += [convolution(n_feats, step * step * n_feats, 3), nn.PixelShuffle(step)]
             if activation is not None:
                 layers.append(activation())
         super().__init__(*layers)

@@ -1,4 +1,4 @@
-"""Cost of a variant: parameters, multiply-adds, and time per update on its device."""
+"""Cost of a variant: parameters, multiply-adds, and time per update and memory on its device."""
 
 import statistics
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ from sr_experiments.runs.records import Run
 
 HEAD = (
     *("Scale", "Variant", "Device", "Parameters", "Multiply-adds", "Updates"),
-    *("ms per update", "Ratio", "Runs"),
+    *("ms per update", "Ratio", "Memory", "Runs"),
 )
 LEGEND = (
     "Multiply-adds in billions (G) for an output image of 1280x720. "
-    "Time of a training step with its loading and validation, median over runs; ratio to the "
-    "first variant of the same scale and device. Runs that shared a machine with others were "
-    "slowed by them."
+    "Time of a training step with its loading, median over runs, without validation where the runs "
+    "recorded that apart; ratio to the first variant of the same scale and device. Memory: peak of "
+    "training, median over runs, allocated on a GPU, else by which the process grew. Runs that "
+    "shared a machine with others were slowed by them."
 )
 
 
@@ -31,6 +32,7 @@ class VariantCost:
         device: as the runs recorded it, with its number of threads if a CPU.
         updates: of a run; None without training.
         milliseconds: median over the runs of their mean time per update; None if none was timed.
+        memory: median over the runs of their peak, in bytes; None if none recorded it.
         runs: number of runs.
         ratio: of ``milliseconds`` to those of the first variant at this scale on this device.
     """
@@ -42,6 +44,7 @@ class VariantCost:
     device: str
     updates: int | None
     milliseconds: float | None
+    memory: float | None
     runs: int
     ratio: float | None = None
 
@@ -66,7 +69,8 @@ def timing(run: Run) -> tuple[str, float | None]:
     training = run.training
     if training is None or training.seconds is None or not training.updates_timed:
         return run.device, None
-    return run.device, 1000 * training.seconds / training.updates_timed
+    seconds = training.seconds - (training.validation_seconds or 0.0)
+    return run.device, 1000 * seconds / training.updates_timed
 
 
 def _cost(
@@ -81,6 +85,7 @@ def _cost(
     first = next(
         (c.milliseconds for c in others if (c.scale, c.device) == (scale, device)), milliseconds
     )
+    peaks = [t.peak_memory for run, _ in members if (t := run.training) and t.peak_memory]
     run = members[0][0]
     return VariantCost(
         scale=scale,
@@ -90,6 +95,7 @@ def _cost(
         device=device,
         updates=run.training.updates if run.training is not None else None,
         milliseconds=milliseconds,
+        memory=statistics.median(peaks) if peaks else None,
         runs=len(members),
         ratio=milliseconds / first if milliseconds and first else None,
     )
@@ -107,6 +113,7 @@ def cost_rows(table: Table) -> list[list[str]]:
             f"{cost.updates:,}" if cost.updates is not None else "-",
             _time(cost.milliseconds),
             f"{cost.ratio:.2f}" if cost.ratio is not None else "-",
+            f"{cost.memory / 2**20:,.0f} MiB" if cost.memory is not None else "-",
             str(cost.runs),
         ]
         for cost in costs(table)

@@ -1,23 +1,42 @@
-"""Effect sizes of claims, measured on our runs, with the outcome that follows."""
+"""Effect sizes of claims, measured on our runs, with what follows from each by itself."""
 
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import numpy as np
 
-from sr_experiments.report.evidence.curves import Curve, read_curve
-from sr_experiments.report.evidence.intervals import (
-    Interval,
-    mean_interval,
-    paired_bootstrap,
-    share_interval,
-    speed_ups,
+from sr_experiments.report.evidence.convergence import (
+    Bound,
+    CurveEffect,
+    mean_steadiness,
+    over_scales,
+    speed_up,
     steadiness,
 )
-from sr_experiments.report.evidence.pairs import ComparedColumn, PairedScores, Stratum
+from sr_experiments.report.evidence.curves import Curve, read_curve
+from sr_experiments.report.evidence.intervals import (
+    LEVEL,
+    Estimate,
+    Interval,
+    SeedNoise,
+    Unit,
+    crossed,
+    holm,
+    pooled,
+    share,
+)
+from sr_experiments.report.evidence.pairs import (
+    ComparedColumn,
+    PairedScores,
+    Stratum,
+    means_by_seed,
+    photographs,
+    same_training,
+    shared_training,
+)
 from sr_experiments.report.paper.claims import (
     Convergence,
     CurveClaim,
@@ -25,15 +44,17 @@ from sr_experiments.report.paper.claims import (
     EffectClaim,
     NoDifference,
     NotBetter,
+    PublishedEffect,
     Share,
 )
-
-#: Allowed ratio of the speeds of two trainings of one recipe, which a single seed cannot estimate.
-#: With a standard deviation of 10 % per training, two of equal speed would be judged different in
-#: a fifth of the cases without this allowance, and in 1 % with it.
-ONE_SEED = 1.25
+from sr_experiments.report.paper.definition import PaperTable
 
 Outcome = Literal["holds", "does not hold", "undecided", "no runs"]
+#: The size of an effect beside the one in print; empty where none is printed.
+Size = Literal["", "as printed", "smaller", "larger", "reversed", "undecided"]
+
+ONE_SEED = "one seed"
+OF_THIS_TRAINING = "of this training"
 
 
 @dataclass(frozen=True)
@@ -52,15 +73,23 @@ class MeasuredEffect:
     """The effect that a claim is about, measured on our runs.
 
     Attributes:
-        outcome: what follows from the effect and its interval.
+        outcome: of the direction, or bound, of the effect.
         unit: dB, %, SSIM, ``x`` (times as fast, times as steady) or ``share`` (of images).
         effect: ours, in ``unit``; None if it cannot be measured. A positive effect (above 1 for
             ``x``) favours the claim's ``column``.
         interval: 95 % interval of the effect; None if there are too few images or seeds.
-        n_images: number of images over all data sets and scales.
+        p: two-sided p-value of the outcome that the effect leans to; None if nothing was tested.
+        adjusted: the same after Holm's correction over the claims of the paper.
+        leaning: the outcome if ``p`` is small enough.
+        reason: why the claim is undecided whatever ``p`` is; empty if it is not.
+        scope: what an outcome is limited to.
+        size: the second verdict, on the published size.
+        detectable: the effect that these data would find with a chance of 80 %, in ``unit``.
+        bound: whether the effect is known from one side only.
+        n_images: number of photographs over all data sets; at several scales each counts once.
         seeds: those of both columns.
         seed_spread: sample standard deviation of the effect over seeds; None below two.
-        win_rate: share of images on which the column is above the other.
+        win_rate: share of photographs on which the column is above the other.
         where: scales and data sets of our runs, as text.
         parts: the effect on every data set.
         notes: limitations.
@@ -70,6 +99,14 @@ class MeasuredEffect:
     unit: str = ""
     effect: float | None = None
     interval: Interval | None = None
+    p: float | None = None
+    adjusted: float | None = None
+    leaning: Outcome = "undecided"
+    reason: str = ""
+    scope: str = ""
+    size: Size = ""
+    detectable: float | None = None
+    bound: Bound = ""
     n_images: int = 0
     seeds: Sequence[int] = ()
     seed_spread: float | None = None
@@ -78,158 +115,319 @@ class MeasuredEffect:
     parts: Sequence[DatasetEffect] = ()
     notes: Sequence[str] = ()
 
+    def decided(self, p: float | None) -> Self:
+        """The effect with the outcome that follows from a p-value."""
+        sure = not self.reason and p is not None and p <= 1 - LEVEL
+        return replace(self, outcome=self.leaning if sure else "undecided")
 
-def effect_of_scores(claim: EffectClaim, pairs: PairedScores) -> MeasuredEffect:
+
+@dataclass(frozen=True)
+class ColumnPair:
+    """Two columns of a table, and the other columns that tell how much seeds matter."""
+
+    table: PaperTable
+    column: ComparedColumn
+    over: ComparedColumn
+    others: Sequence[ComparedColumn] = ()
+
+    @property
+    def paired(self) -> bool:
+        """Whether seeds are paired; see :func:`crossed`."""
+        return shared_training(self.column, self.over)
+
+    @property
+    def one_training(self) -> bool:
+        """Whether both columns are weights of the same runs."""
+        return same_training(self.column, self.over)
+
+    def noise(
+        self, claim: EffectClaim, strata: Sequence[Stratum], factors: Sequence[float]
+    ) -> SeedNoise | None:
+        """The noise of seeds, pooled from the other columns, in the unit of the claim."""
+        return pooled(
+            [means_by_seed(self.table, c, strata, factors, claim.metric) for c in self.others]
+        )
+
+
+def effect_of_scores(
+    claim: EffectClaim, pairs: PairedScores, comparison: ColumnPair
+) -> MeasuredEffect:
     """Measure a difference of mean scores, its absence, or that a column is not better.
 
-    All data sets and scales are weighted equally. Percentages refer to the mean score on the same
-    data set.
+    All data sets are weighted equally, and in each its scales. Percentages refer to the mean score
+    on the same data set.
     """
     strata = pairs.strata
     if not strata:
         return MeasuredEffect("undecided", claim.unit, notes=pairs.notes)
-    units = [100 / _base(claim, stratum) if claim.unit == "%" else 1.0 for stratum in strata]
-    scaled = [s.differences * unit for s, unit in zip(strata, units, strict=True)]
-    total = paired_bootstrap(scaled)
-    parts = [
-        DatasetEffect(s.scale, s.dataset, part.value, part.interval, len(differences))
-        for s, differences in zip(strata, scaled, strict=True)
-        if (part := paired_bootstrap([differences]))
-    ]
-    intervals = [total.interval]
+    factors = [100 / _base(claim, s) if claim.unit == "%" else 1.0 for s in strata]
+    scaled = [(f * s.first, f * s.second) for s, f in zip(strata, factors, strict=True)]
+    units = photographs(strata, scaled)
+    notes = list(pairs.notes)
+    one_seed = len(pairs.seeds) == 1
+    noise = None
+    if one_seed and not comparison.one_training:
+        noise = comparison.noise(claim, strata, factors)
+        if noise is not None:
+            notes.append(
+                f"one seed: its noise is taken to be that of other columns ({noise.degrees} "
+                f"degrees of freedom, standard deviation {math.sqrt(noise.variance):.3f} "
+                f"{claim.unit})"
+            )
+    trained = 1 if comparison.over.seedless else 2
+
+    def estimated(of: Sequence[Unit], shared: SeedNoise | None = None) -> Estimate:
+        return crossed(of, paired=comparison.paired, noise=shared, trained=trained)
+
+    total = estimated(units, noise)
+    margin = 0.0
+    if isinstance(claim, NotBetter):
+        margin = claim.tolerance * statistics.fmean(factors)
+    leaning, p = _leaning(claim, total, margin)
     if isinstance(claim, Difference) and claim.each:
-        intervals = [part.interval for part in parts]
-    seeds = pairs.seeds
-    by_seed = [
-        statistics.fmean(s.by_seed[seed] * unit for s, unit in zip(strata, units, strict=True))
-        for seed in seeds
-    ]
-    notes = [*pairs.notes, *_seed_notes(by_seed)]
-    if total.interval is None:
-        notes.append("too few images for an interval")
+        leaning, p = _on_each([estimated([unit], noise) for unit in units])
+    reason, scope = "", ""
+    if total.variance is None:
+        reason = "too few images"
+    elif one_seed and comparison.one_training:
+        scope = OF_THIS_TRAINING
+    elif one_seed and noise is None:
+        reason = ONE_SEED
+        notes.append("the interval is over images only")
+    by_seed = np.mean([(a - b).mean(axis=1) for a, b in units], axis=0).tolist()
+    if min(by_seed) < 0 < max(by_seed):
+        notes.append("the seeds disagree in direction")
+    averaged = [(a - b).mean(axis=0) for a, b in units]
+    n_images = sum(len(d) for d in averaged)
     return MeasuredEffect(
-        outcome=_combined([_decide(claim, interval) for interval in intervals]),
+        outcome="undecided",
         unit=claim.unit,
         effect=total.value,
         interval=total.interval,
-        n_images=sum(part.n_images for part in parts),
-        seeds=seeds,
-        seed_spread=statistics.stdev(by_seed) if len(by_seed) > 1 else None,
-        win_rate=_wins(strata) / sum(part.n_images for part in parts),
-        where=_where(strata),
-        parts=parts,
-        notes=notes,
-    )
-
-
-def share_of_images(claim: Share, pairs: PairedScores) -> MeasuredEffect:
-    """Measure the share of images, over all data sets, on which a column is above the other."""
-    if not pairs.strata:
-        return MeasuredEffect("undecided", "share", notes=pairs.notes)
-    n_images = sum(len(stratum.differences) for stratum in pairs.strata)
-    wins = _wins(pairs.strata)
-    low, high = share_interval(wins, n_images)
-    outcome: Outcome = "undecided"
-    if low >= claim.threshold:
-        outcome = "holds"
-    elif high < claim.threshold:
-        outcome = "does not hold"
-    return MeasuredEffect(
-        outcome=outcome,
-        unit="share",
-        effect=wins / n_images,
-        interval=(low, high),
+        p=None if reason else p,
+        leaning=leaning,
+        reason=reason,
+        scope=scope,
+        size=_size(claim.published, None if reason else total.interval),
+        detectable=None if reason else total.detectable,
         n_images=n_images,
         seeds=pairs.seeds,
-        win_rate=wins / n_images,
+        seed_spread=statistics.stdev(by_seed) if len(by_seed) > 1 else None,
+        win_rate=sum(int((d > 0).sum()) for d in averaged) / n_images,
+        where=_where(strata),
+        parts=[
+            DatasetEffect(s.scale, s.dataset, part.value, part.interval, len(s.images))
+            for s, unit in zip(strata, scaled, strict=True)
+            if (part := estimated([unit]))
+        ],
+        notes=notes,
+    ).decided(p)
+
+
+def share_of_images(claim: Share, pairs: PairedScores, comparison: ColumnPair) -> MeasuredEffect:
+    """Measure the share of photographs, over all data sets, on which a column is above the other.
+
+    A photograph counts once, with the share of its scales; a run of each seed decides on it.
+    """
+    if not pairs.strata:
+        return MeasuredEffect("undecided", "share", notes=pairs.notes)
+    won = [(s.differences > 0).astype(np.float64) for s in pairs.strata]
+    units = photographs(pairs.strata, [(wins, np.zeros_like(wins)) for wins in won])
+    wins = np.concatenate([first for first, _ in units], axis=1)
+    found = share(wins)
+    one_seed = len(pairs.seeds) == 1 and not comparison.one_training
+    return MeasuredEffect(
+        outcome="undecided",
+        unit="share",
+        effect=found.value,
+        interval=found.interval,
+        p=None if one_seed else found.p_value(claim.threshold),
+        leaning="holds" if found.value >= claim.threshold else "does not hold",
+        reason=ONE_SEED if one_seed else "",
+        n_images=wins.shape[1],
+        seeds=pairs.seeds,
+        win_rate=found.value,
         where=_where(pairs.strata),
         notes=pairs.notes,
-    )
+    ).decided(found.p_value(claim.threshold))
 
 
-def effect_on_curves(
-    claim: CurveClaim, column: ComparedColumn, over: ComparedColumn
-) -> MeasuredEffect:
+def effect_on_curves(claim: CurveClaim, comparison: ColumnPair) -> MeasuredEffect:
     """Measure how many times as fast, or as steady, one column trains as another.
 
-    With several seeds the interval is Student's, over the logarithms of their ratios. With one
-    seed it is the range over PSNR levels, widened by :data:`ONE_SEED`, or for stability a
-    bootstrap interval over epochs.
+    Intervals are Student's, over seeds and of the logarithms of their ratios. A single seed has
+    none, except for the steadiness of two kinds of weights of one training.
     """
-    ratios: dict[int, list[float]] = {}
+    column, over = comparison.column, comparison.over
     notes: list[str] = []
-    scales: list[int] = []
+    curves: dict[int, tuple[dict[int, Curve], dict[int, Curve]]] = {}
     for scale in claim.scales:
-        first, second = _curves(claim, column, scale), _curves(claim, over, scale)
-        common = sorted(set(first) & set(second))
-        if not common:
+        sides = _curves(claim, column, scale), _curves(claim, over, scale)
+        if set(sides[0]) & set(sides[1]):
+            curves[scale] = sides
+        else:
             notes.append(f"x{scale}: no validation curves of the same seed by {claim.protocol}")
-        for seed in common:
-            seed_ratios = _ratios(claim, first[seed], second[seed])
-            if seed_ratios is None:
-                notes.append(f"x{scale} seed {seed}: the curves have too little in common")
-                continue
-            ratios.setdefault(seed, []).extend(seed_ratios)
-            scales.append(scale)
-    if not ratios:
-        return MeasuredEffect("undecided", "x", notes=notes)
-    by_seed = [statistics.fmean(map(math.log, values)) for values in ratios.values()]
-    logarithm = statistics.fmean(by_seed)
-    over_seeds = mean_interval(by_seed)
-    if over_seeds is not None:
-        interval = (math.exp(over_seeds[0]), math.exp(over_seeds[1]))
-    else:
-        (values,) = ratios.values()
-        allowance = ONE_SEED if isinstance(claim, Convergence) else 1.0
-        interval = min(values) / allowance, max(values) * allowance
-        notes.append("one seed: the noise between seeds is not known")
-    return MeasuredEffect(
-        outcome=_decide_curves(claim, interval),
-        unit="x",
-        effect=math.exp(logarithm),
-        interval=interval,
-        seeds=sorted(ratios),
-        seed_spread=statistics.stdev(map(math.exp, by_seed)) if len(by_seed) > 1 else None,
-        where=", ".join(f"x{s}" for s in sorted(set(scales))) + f" validation by {claim.protocol}",
-        notes=notes,
+    found: CurveEffect | None = None
+    seeds = sorted(
+        set.intersection(*(set(s) for sides in curves.values() for s in sides)) if curves else ()
     )
+    if seeds:
+        paired = {
+            scale: ([first[seed] for seed in seeds], [second[seed] for seed in seeds])
+            for scale, (first, second) in curves.items()
+        }
+        measure = _speed if isinstance(claim, Convergence) else _steadiness
+        found = measure(paired, seeds, comparison, notes)
+    if found is None:
+        return MeasuredEffect("undecided", "x", notes=notes)
+    estimate, null = found.estimate, math.log(1 + claim.margin)
+    above = estimate.value > null
+    leaning: Outcome = "holds" if above else "does not hold"
+    if isinstance(claim, Convergence) and claim.expect == "not_faster":
+        leaning = "does not hold" if above else "holds"
+    p_values = [p for e in found.gaps if (p := e.p_value()) is not None]
+    if estimate.variance or not found.gaps:  # bounds that agree have no spread of their own
+        p_values += [p for p in [estimate.p_value(null)] if p is not None]
+    p = max(p_values, default=None)
+    if found.bound and (found.bound == "at least") != above:
+        p = 1.0  # the bound leaves both outcomes open
+    scope = OF_THIS_TRAINING if len(seeds) == 1 and comparison.one_training else ""
+    reason = ONE_SEED if len(seeds) == 1 and not (scope and estimate.interval) else ""
+    return MeasuredEffect(
+        outcome="undecided",
+        unit="x",
+        effect=math.exp(estimate.value),
+        interval=_ratio_interval(found),
+        p=None if reason else p,
+        leaning=leaning,
+        reason=reason,
+        scope=scope,
+        detectable=(
+            None
+            if reason or found.bound or not estimate.detectable
+            else math.exp(estimate.detectable)
+        ),
+        bound=found.bound,
+        seeds=seeds,
+        seed_spread=(
+            statistics.stdev(map(math.exp, found.by_seed)) if len(found.by_seed) > 1 else None
+        ),
+        where=", ".join(f"x{s}" for s in sorted(curves)) + f" validation by {claim.protocol}",
+        notes=notes,
+    ).decided(p)
 
 
 def _base(claim: EffectClaim, stratum: Stratum) -> float:
     """The mean score that counts as 100 %."""
-    own = claim.percent_of == "column"
-    return stratum.base + float(stratum.differences.mean()) if own else stratum.base
+    return float((stratum.first if claim.percent_of == "column" else stratum.second).mean())
 
 
-def _decide(claim: EffectClaim, interval: Interval | None) -> Outcome:
-    if interval is None:
-        return "undecided"
-    low, high = interval
+def _leaning(claim: EffectClaim, estimate: Estimate, margin: float) -> tuple[Outcome, float | None]:
+    """What an estimate leans to, and the p-value of just that."""
+    value = estimate.value
     match claim:
         case Difference():
-            return "holds" if low > 0 else "does not hold" if high < 0 else "undecided"
-        case NoDifference(margin=margin):
-            if -margin < low and high < margin:
-                return "holds"
-            return "does not hold" if low > margin or high < -margin else "undecided"
-        case NotBetter(margin=margin):
-            return "holds" if high <= margin else "does not hold" if low > margin else "undecided"
+            return "holds" if value > 0 else "does not hold", estimate.p_value()
+        case NotBetter():
+            return "holds" if value < margin else "does not hold", estimate.p_value(margin)
+        case NoDifference(margin=within):
+            # Within, both ends have to be excluded; without, the nearer one.
+            ends = [estimate.p_value(-within), estimate.p_value(within)]
+            p = max((end for end in ends if end is not None), default=None)
+            return "holds" if abs(value) < within else "does not hold", p
 
 
-def _combined(outcomes: Sequence[Outcome]) -> Outcome:
-    """Outcome of a claim about each data set: a single reversal refutes it."""
-    if "does not hold" in outcomes:
-        return "does not hold"
-    return "holds" if set(outcomes) == {"holds"} else "undecided"
+def _on_each(estimates: Sequence[Estimate]) -> tuple[Outcome, float | None]:
+    """Of a claim about each data set: all have to bear it out, a single reversal refutes it.
+
+    That all do is as sure as the least sure of them; that one does not is one of several chances,
+    so its p-value is Holm's.
+    """
+    p_values = [estimate.p_value() for estimate in estimates]
+    known = [p for p in p_values if p is not None]
+    if len(known) < len(p_values):
+        return "undecided", None
+    if all(estimate.value > 0 for estimate in estimates):
+        return "holds", max(known)
+    adjusted = holm(known)
+    reversed_ = [p for p, e in zip(adjusted, estimates, strict=True) if e.value <= 0]
+    return "does not hold", min(reversed_)
 
 
-def _decide_curves(claim: CurveClaim, interval: Interval) -> Outcome:
-    low, high = interval
-    bound = 1 + claim.margin
-    above, below = low > bound, high < bound
-    if isinstance(claim, Convergence) and claim.expect == "not_faster":
-        above, below = below, above
-    return "holds" if above else "does not hold" if below else "undecided"
+def _size(published: PublishedEffect | None, interval: Interval | None) -> Size:
+    """Whether the whole interval is about as large as what is printed, or wholly is not."""
+    if published is None or published.value == 0:
+        return ""
+    if interval is None:
+        return "undecided"
+    sign = math.copysign(1, published.value)
+    low, high = sorted(sign * end for end in interval)
+    smallest, largest = (
+        abs(published.value) / published.factor,
+        abs(published.value) * published.factor,
+    )
+    if high < 0:
+        return "reversed"
+    if high < smallest:
+        return "smaller"
+    if low > largest:
+        return "larger"
+    return "as printed" if smallest <= low and high <= largest else "undecided"
+
+
+def _speed(
+    curves: dict[int, tuple[list[Curve], list[Curve]]],
+    seeds: Sequence[int],
+    comparison: ColumnPair,
+    notes: list[str],
+) -> CurveEffect | None:
+    scales = []
+    for scale, (first, second) in curves.items():
+        found = speed_up(first, second, comparison.paired)
+        if found is None:
+            notes.append(f"x{scale}: the curves have too little in common")
+            continue
+        scales.append(found)
+        if found.bound:
+            behind = comparison.over if found.bound == "at least" else comparison.column
+            notes.append(f"x{scale}: {behind.label} never reaches the other's first validation")
+    if not scales:
+        return None
+    combined = over_scales(scales, comparison.paired)
+    if combined is None:
+        notes.append("the scales disagree")
+    return combined
+
+
+def _steadiness(
+    curves: dict[int, tuple[list[Curve], list[Curve]]],
+    seeds: Sequence[int],
+    comparison: ColumnPair,
+    notes: list[str],
+) -> CurveEffect | None:
+    by_seed: dict[int, list[Estimate]] = {}
+    for scale, (first, second) in curves.items():
+        for seed, one, two in zip(seeds, first, second, strict=True):
+            found = steadiness(one, two)
+            if found is None:
+                notes.append(f"x{scale} seed {seed}: the curves have too little in common")
+            else:
+                by_seed.setdefault(seed, []).append(found)
+    return mean_steadiness(by_seed) if by_seed else None
+
+
+def _ratio_interval(found: CurveEffect) -> Interval | None:
+    """The interval of a ratio; a bound has one end only, and needs no spread for it."""
+    interval = found.estimate.interval
+    if found.bound and interval is None:
+        interval = found.estimate.value, found.estimate.value
+    if interval is None:
+        return None
+    low, high = (math.exp(end) for end in interval)
+    return (
+        0.0 if found.bound == "at most" else low,
+        math.inf if found.bound == "at least" else high,
+    )
 
 
 def _curves(claim: CurveClaim, column: ComparedColumn, scale: int) -> dict[int, Curve]:
@@ -240,31 +438,8 @@ def _curves(claim: CurveClaim, column: ComparedColumn, scale: int) -> dict[int, 
     }
 
 
-def _ratios(claim: CurveClaim, first: Curve, second: Curve) -> list[float] | None:
-    if isinstance(claim, Convergence):
-        fast, slow = ((c.updates.astype(np.float64), c.psnr) for c in (first, second))
-        ratios = speed_ups(fast, slow)
-    else:
-        common = np.intersect1d(first.updates, second.updates)
-        steady, restless = (np.diff(c.psnr[np.isin(c.updates, common)]) for c in (first, second))
-        ratios = steadiness(steady, restless)
-    return None if ratios is None else ratios.tolist()
-
-
-def _wins(strata: Sequence[Stratum]) -> int:
-    return sum(int((stratum.differences > 0).sum()) for stratum in strata)
-
-
 def _where(strata: Sequence[Stratum]) -> str:
     scales: dict[int, list[str]] = {}
     for stratum in strata:
         scales.setdefault(stratum.scale, []).append(stratum.dataset)
     return "; ".join(f"x{scale} {', '.join(names)}" for scale, names in scales.items())
-
-
-def _seed_notes(effects: Sequence[float]) -> list[str]:
-    if len(effects) < 2:
-        return ["one seed: the noise between seeds is not in the interval"]
-    if min(effects) < 0 < max(effects):
-        return ["the seeds disagree in direction"]
-    return []

@@ -48,14 +48,14 @@ def holds(run: Run, where: Mapping[str, Any]) -> bool:
     """Whether a run matches every selector; of a list of values, any."""
     return all(
         any(
-            _same(run.value(key), value)
+            same_value(run.value(key), value)
             for value in (values if isinstance(values, list) else [values])
         )
         for key, values in where.items()
     )
 
 
-def _same(value: Any, wanted: Any) -> bool:
+def same_value(value: Any, wanted: Any) -> bool:
     """Whether two YAML values are equal: 1 is 1.0 but not true; floats may come from arithmetic."""
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted

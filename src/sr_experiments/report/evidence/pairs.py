@@ -1,13 +1,13 @@
-"""Scores of two columns, paired by image."""
+"""Scores of two columns, paired by image and by seed."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sr_experiments.report.evidence.intervals import Values
-from sr_experiments.report.paper.claims import ScoreClaim
+from sr_experiments.report.evidence.intervals import Unit, Values
+from sr_experiments.report.paper.claims import Claim
 from sr_experiments.report.paper.definition import PaperTable
 from sr_experiments.report.paper.strict import Metric
 from sr_experiments.runs.records import Run, ScoreKey
@@ -30,6 +30,25 @@ class ComparedColumn:
         return {run.seed: run for run in runs}
 
 
+def same_training(column: ComparedColumn, over: ComparedColumn) -> bool:
+    """Whether the two are weights of the same runs: raw and averaged."""
+    return {run.identity for run in column.runs} == {run.identity for run in over.runs}
+
+
+def shared_training(column: ComparedColumn, over: ComparedColumn) -> bool:
+    """Whether runs of one seed and scale begin with the same trained weights, or are one run."""
+    if column.seedless or over.seedless:
+        return False
+    for scale in {run.scale for run in column.runs}:
+        first, second = column.by_seed(scale), over.by_seed(scale)
+        for seed in first.keys() & second.keys():
+            one, two = first[seed], second[seed]
+            starts = [run.training.start if run.training else None for run in (one, two)]
+            if one.identity != two.identity and (starts[0] is None or starts[0] != starts[1]):
+                return False
+    return True
+
+
 @dataclass(frozen=True)
 class Stratum:
     """One data set at one scale.
@@ -37,22 +56,28 @@ class Stratum:
     Attributes:
         scale: the scale.
         dataset: the data set.
-        differences: scores of the column minus those of the other, averaged over seeds,
-            ``(images,)``.
-        base: mean score of the other column.
-        by_seed: mean difference of each seed.
+        images: their names.
+        seeds: those of both columns, in the order of the scores.
+        first: scores of the column, ``(seeds, images)``.
+        second: scores of the other.
     """
 
     scale: int
     dataset: str
-    differences: Values
-    base: float
-    by_seed: Mapping[int, float]
+    images: Sequence[str]
+    seeds: Sequence[int]
+    first: Values
+    second: Values
+
+    @property
+    def differences(self) -> Values:
+        """Of the scores, ``(seeds, images)``."""
+        return self.first - self.second
 
 
 @dataclass(frozen=True)
 class PairedScores:
-    """All strata of a claim; ``notes`` name what is missing."""
+    """All strata of a claim, of the same seeds; ``notes`` name what is missing."""
 
     strata: Sequence[Stratum]
     notes: Sequence[str]
@@ -60,12 +85,48 @@ class PairedScores:
     @property
     def seeds(self) -> list[int]:
         """The seeds that both columns have in every stratum."""
-        common = [set(stratum.by_seed) for stratum in self.strata]
-        return sorted(set.intersection(*common)) if common else []
+        return list(self.strata[0].seeds) if self.strata else []
+
+    @property
+    def units(self) -> list[Unit]:
+        """The scores by data set; a photograph at several scales is one, with its mean score."""
+        return photographs(self.strata, [(s.first, s.second) for s in self.strata])
+
+
+def photographs(strata: Sequence[Stratum], values: Sequence[Unit]) -> list[Unit]:
+    """Average over scales what belongs to one photograph.
+
+    Args:
+        strata: what the values are of.
+        values: a pair for each stratum, each ``(seeds, images)``.
+
+    Returns:
+        A pair for each data set. Images that not all of its scales have are left out; a data set
+        whose scales have no image in common is as many as it has scales.
+    """
+    sets: dict[str, list[int]] = {}
+    for index, stratum in enumerate(strata):
+        sets.setdefault(stratum.dataset, []).append(index)
+    units: list[Unit] = []
+    for members in sets.values():
+        common = set.intersection(*(set(strata[i].images) for i in members))
+        if not common:
+            units += [values[i] for i in members]
+            continue
+        at = {i: [k for k, name in enumerate(strata[i].images) if name in common] for i in members}
+        first, second = (
+            np.mean([values[i][side][:, at[i]] for i in members], axis=0) for side in (0, 1)
+        )
+        units.append((first, second))
+    return units
 
 
 def pair_scores(
-    table: PaperTable, claim: ScoreClaim, column: ComparedColumn, over: ComparedColumn
+    table: PaperTable,
+    claim: Claim,
+    column: ComparedColumn,
+    over: ComparedColumn,
+    metric: Metric = "psnr",
 ) -> PairedScores:
     """Pair the scores of two columns.
 
@@ -74,9 +135,10 @@ def pair_scores(
 
     Args:
         table: of the claim; it names the protocols.
-        claim: it names metric, scales and data sets.
+        claim: it names scales and data sets.
         column: what the claim is about.
         over: what it is compared with.
+        metric: the score.
     """
     wanted = claim.datasets or list(table.datasets)
     strata: list[Stratum] = []
@@ -97,10 +159,65 @@ def pair_scores(
         elif missing:
             notes.append(f"x{scale}: without {', '.join(missing)}")
         for name in chosen:
-            stratum = _stratum(table, claim.metric, scale, name, (column, over), sides, notes)
+            stratum = _stratum(table, metric, scale, name, (column, over), sides, notes)
             if stratum is not None:
                 strata.append(stratum)
-    return PairedScores(strata, list(dict.fromkeys(notes)))
+    return PairedScores(_of_common_seeds(strata, notes), list(dict.fromkeys(notes)))
+
+
+def means_by_seed(
+    table: PaperTable,
+    column: ComparedColumn,
+    strata: Sequence[Stratum],
+    factors: Sequence[float],
+    metric: Metric,
+) -> list[float]:
+    """Mean score of every seed of a column, on the data sets and images of some strata.
+
+    Args:
+        table: it names the protocols.
+        column: any of the table.
+        strata: the data sets, scales and images.
+        factors: of each stratum, on its scores.
+        metric: the score.
+
+    Returns:
+        Of the seeds that have all these scores; none if there is none.
+    """
+    tables: list[dict[int, list[float]]] = []
+    for stratum, factor in zip(strata, factors, strict=True):
+        protocol = getattr(table.protocols(stratum.dataset), metric)
+        key = ScoreKey(stratum.dataset, column.weights, protocol)
+        found: dict[int, list[float]] = {}
+        for seed, run in column.by_seed(stratum.scale).items():
+            scores = run.scores.get(key, {})
+            values = [getattr(scores[i], metric) for i in stratum.images if i in scores]
+            if len(values) == len(stratum.images) and all(map(_finite, values)):
+                found[seed] = [factor * value for value in values]
+        tables.append(found)
+    seeds = sorted(set.intersection(*(set(found) for found in tables)))
+    if not seeds:
+        return []
+    values = [np.array([found[seed] for seed in seeds]) for found in tables]
+    units = photographs(strata, [(v, v) for v in values])
+    return [float(x) for x in np.mean([first.mean(axis=1) for first, _ in units], axis=0)]
+
+
+def _of_common_seeds(strata: Sequence[Stratum], notes: list[str]) -> list[Stratum]:
+    if not strata:
+        return []
+    common = sorted(set.intersection(*(set(stratum.seeds) for stratum in strata)))
+    if not common:
+        notes.append("no seed is common to all scales and data sets")
+        return []
+    if any(len(stratum.seeds) > len(common) for stratum in strata):
+        notes.append(f"of {len(common)} seeds, those common to all scales and data sets")
+    found = []
+    for stratum in strata:
+        at = [stratum.seeds.index(seed) for seed in common]
+        first, second = stratum.first[at], stratum.second[at]
+        found.append(replace(stratum, seeds=common, first=first, second=second))
+    return found
 
 
 def _stratum(
@@ -148,14 +265,7 @@ def _stratum(
         np.array([[side[seed][image] for image in usable] for seed in seeds], dtype=np.float64)
         for side in (above, below)
     )
-    means = (first - second).mean(axis=1)
-    return Stratum(
-        scale=scale,
-        dataset=dataset,
-        differences=(first - second).mean(axis=0),
-        base=float(second.mean()),
-        by_seed=dict(zip(seeds, means.tolist(), strict=True)),
-    )
+    return Stratum(scale, dataset, usable, seeds, first, second)
 
 
 def _finite(score: float | None) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from sr_experiments.core.errors import Message
 from sr_experiments.report.paper.claims import BICUBIC, Claim
 from sr_experiments.report.paper.definition import Paper, PaperFigure, PaperTable
+from sr_experiments.report.paper.recipe import HEADS, Recipe
 
 #: Mapping keys and sequence indices, from the top of the file down to a mistake.
 Location = tuple[str | int, ...]
@@ -58,9 +59,13 @@ def _undeclared(at: Location, kind: str, name: str | None, declared: Iterable[st
 
 
 def _table(paper: Paper, at: Location, table: PaperTable) -> Problems:
-    yield from _undeclared((*at, "experiment"), "stage", table.experiment, paper.stages)
+    known = [*paper.stages, *paper.further]
+    yield from _undeclared((*at, "experiment"), "stage", table.experiment, known)
     yield from _undeclared((*at, "network"), "network", table.network, paper.networks)
     yield from _duplicates((*at, "columns"), [column.id for column in table.columns])
+    yield from _recipe((*at, "recipe"), table.recipe)
+    for index, column in enumerate(table.columns):
+        yield from _recipe((*at, "columns", index, "recipe"), column.recipe)
     selectors: list[tuple[Location, str]] = [
         ((*at, "varies", index), key) for index, key in enumerate(table.varies)
     ]
@@ -88,6 +93,19 @@ def _table(paper: Paper, at: Location, table: PaperTable) -> Problems:
                 ),
             )
     yield from _published(at, table)
+
+
+def _recipe(at: Location, recipe: Recipe) -> Problems:
+    for path in recipe:
+        if path.split(".")[0] not in HEADS:
+            yield (
+                (*at, path),
+                Message(
+                    "paper-unknown-setting",
+                    "a setting begins with one of {known}",
+                    {"known": ", ".join(HEADS)},
+                ),
+            )
 
 
 def _published(at: Location, table: PaperTable) -> Problems:
@@ -152,8 +170,7 @@ def _figure(paper: Paper, at: Location, figure: PaperFigure) -> Problems:
 
 def _claim(paper: Paper, at: Location, claim: Claim) -> Problems:
     columns: list[tuple[Location, str]] = [((*at, "column"), claim.column)]
-    if claim.over != BICUBIC:
-        columns.append(((*at, "over"), claim.over))
+    columns += [((*at, "over"), name) for name in claim.others if name != BICUBIC]
     yield from _columns_of(paper, at, claim.table, columns)
     for table in paper.tables:
         if table.id == claim.table:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from sr_experiments.report.paper.claims import Claim
+from sr_experiments.report.paper.recipe import Recipe
 from sr_experiments.report.paper.strict import (
     METRICS,
     Count,
@@ -93,6 +94,7 @@ class Column(StrictModel):
             ``network.size``, ``settings.scheduler.factor``; below ``settings.`` stand dotted
             keys of the config). A list means any of its values, null that a run lacks the key.
         network: one of the paper's; by default the table's.
+        recipe: settings of this column alone, beside or in place of the table's.
     """
 
     id: Name
@@ -100,6 +102,7 @@ class Column(StrictModel):
     weights: Literal["raw", "averaged"] = "raw"
     where: Annotated[dict[str, Selected | list[Selected]], Field(min_length=1)]
     network: Name | None = None
+    recipe: Recipe = Field(default_factory=dict)
 
 
 class PaperTable(StrictModel):
@@ -113,6 +116,7 @@ class PaperTable(StrictModel):
         other_datasets: the protocols of data sets that the paper does not have.
         varies: what columns may differ in besides their selectors: a path, or the head of several
             (``network``, ``settings.training``).
+        recipe: settings of all columns as the paper has them, which our runs are compared with.
         published: scale -> data set -> column -> PSNR in dB, or (PSNR, SSIM).
     """
 
@@ -126,6 +130,7 @@ class PaperTable(StrictModel):
     average: AverageRow | None = None
     columns: Annotated[list[Column], Field(min_length=1)]
     varies: list[Text] = Field(default_factory=list)
+    recipe: Recipe = Field(default_factory=dict)
     published: dict[int, dict[str, dict[str, Published]]] = Field(default_factory=dict)
     note: Text | None = None
 
@@ -136,6 +141,10 @@ class PaperTable(StrictModel):
     def column(self, name: str) -> Column:
         """A column by its id."""
         return next(column for column in self.columns if column.id == name)
+
+    def recipe_of(self, column: Column) -> Recipe:
+        """The whole recipe of a column."""
+        return {**self.recipe, **column.recipe}
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -163,16 +172,33 @@ class PaperFigure(StrictModel):
     note: Text | None = None
 
 
+class UntestedClaim(StrictModel):
+    """A claim that no run of ours tests; ``why`` says what is missing."""
+
+    text: Text
+    source: Text
+    why: Text
+
+
 class Paper(StrictModel):
-    """One file of ``sweeps/``; ``stages`` are its experiments (``conf/experiment``) in order."""
+    """One file of ``sweeps/``.
+
+    Attributes:
+        stages: its experiments (``conf/experiment``) in order.
+        further: experiments that fill tables where they were run; ``reproduce`` runs only those
+            that are a stage of another paper.
+        untested: claims for which there is no run.
+    """
 
     name: Name
     reference: Reference
     stages: Annotated[list[Name], Field(min_length=1)]
+    further: list[Name] = Field(default_factory=list)
     networks: Annotated[dict[Name, PaperNetwork], Field(min_length=1)]
     tables: Annotated[list[PaperTable], Field(min_length=1)]
     figures: list[PaperFigure] = Field(default_factory=list)
     claims: list[Claim] = Field(default_factory=list)
+    untested: list[UntestedClaim] = Field(default_factory=list)
     remarks: list[Text] = Field(default_factory=list)
 
     def table(self, name: str) -> PaperTable:

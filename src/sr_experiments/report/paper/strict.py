@@ -2,15 +2,32 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
+
+from sr_experiments.metrics.protocols import PROTOCOLS
 
 #: The two scores of a cell, in the order of a table's sub-columns.
 Metric = Literal["psnr", "ssim"]
 METRICS: tuple[Metric, Metric] = ("psnr", "ssim")
 
-PsnrProtocol = Literal["y", "y_rounded", "rgb", "rgb_div2k", "y_first"]
-SsimProtocol = Literal["y", "y_rounded", "rgb", "y_first"]
+
+def _protocol(name: str) -> str:
+    if name not in PROTOCOLS:
+        raise PydanticCustomError(
+            "unknown_protocol", "a protocol: {known}", {"known": ", ".join(PROTOCOLS)}
+        )
+    return name
+
+
+def _with_ssim(name: str) -> str:
+    if PROTOCOLS[_protocol(name)].ssim_window is None:
+        raise PydanticCustomError("no_ssim", "a protocol that has an SSIM", {})
+    return name
+
+
+PsnrProtocol = Annotated[str, AfterValidator(_protocol)]
+SsimProtocol = Annotated[str, AfterValidator(_with_ssim)]
 
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]

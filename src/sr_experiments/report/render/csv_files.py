@@ -17,7 +17,8 @@ SCORES = (
     "only_runs_with",
 )
 CLAIMS = (
-    *("paper", "claim", "text", "source", "outcome", "effect", "low", "high", "unit"),
+    *("paper", "claim", "text", "source", "outcome", "reason", "scope", "counted", "size"),
+    *("effect", "bound", "low", "high", "unit", "p", "p_holm", "could_see"),
     *("published", "published_unit", "images", "seeds", "seed_spread", "win_rate", "where"),
     *("score", "budget", "network", "same_size", "note"),
 )
@@ -87,7 +88,15 @@ def _claim(paper: Paper, verdict: Verdict) -> list[object]:
         "text": verdict.claim.text,
         "source": verdict.claim.source,
         "outcome": verdict.outcome,
+        "reason": verdict.reason,
+        "scope": verdict.scope,
+        "counted": verdict.counted,
+        "size": verdict.size,
         "effect": verdict.effect,
+        "bound": verdict.bound,
+        "p": verdict.p,
+        "p_holm": verdict.adjusted,
+        "could_see": verdict.detectable,
         "low": low,
         "high": high,
         "unit": verdict.unit,

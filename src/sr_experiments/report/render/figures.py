@@ -69,8 +69,7 @@ def _figure(paper: Paper, figure: PaperFigure, tables: Sequence[Table]) -> Itera
     for number, table in enumerate(t for t in tables if t.source.id == figure.table):
         scales = figure.scales or sorted({run.scale for run in table.group.members})
         for scale in scales:
-            make = _curve if figure.kind == "curve" else _bars
-            shown = make(f"{name}-{number}-x{scale}", figure, table, scale)
+            shown = _DRAWN[figure.kind](f"{name}-{number}-x{scale}", figure, table, scale)
             if shown is not None:
                 yield shown
 
@@ -136,6 +135,10 @@ def _dots(row: Row, column: Column, comparable: bool) -> plots.Dots:
     values = [value for value in seeds if math.isfinite(value)]
     published = row.published.get(column.id, {}).get("psnr") if comparable else None
     return plots.Dots(column.label, values, published)
+
+
+#: The kinds that are drawn from a table's runs.
+_DRAWN = {"curve": _curve, "bars": _bars}
 
 
 def _columns(figure: PaperFigure, table: Table) -> list[Column]:

@@ -35,7 +35,7 @@ def _environment() -> Environment:
         "budgets": _budgets,
         "cited": cited,
         "comparisons": _comparisons,
-        "counts": lambda report: Counter(verdict.outcome for verdict in report.verdicts),
+        "counts": lambda report: Counter(v.outcome for v in report.verdicts if v.counted),
         "figures": figures,
         "isinf": math.isinf,
         "table_latex": table_latex,

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sr_experiments.report.evidence.cost import HEAD as COST_HEAD
 from sr_experiments.report.evidence.cost import LEGEND as COST_LEGEND
 from sr_experiments.report.evidence.cost import cost_rows
-from sr_experiments.report.render import provenance, table_text, verdict_text
+from sr_experiments.report.render import design_text, provenance, table_text, verdict_text
 
 
 class Verbatim(str):
@@ -54,6 +54,8 @@ def environment(escape: Callable[[str], str] | None = None, **delimiters: str) -
         "essentials": provenance.essentials,
         "heading": provenance.heading,
         "our_runs": provenance.our_runs,
+        "power": design_text.power,
+        "recipe_deviations": design_text.recipe_deviations,
         "tally": verdict_text.tally,
         "title": provenance.title,
         "verdict_text": verdict_text.verdict_text,

@@ -51,7 +51,7 @@ class Dots:
 def curves_panel(
     name: str, title: str, bands: Mapping[str, Band], by_epoch: bool, since: float = 0.0
 ) -> Markup:
-    """PSNR on validation against updates or epochs; of several seeds the mean in their range.
+    """PSNR on validation against updates or epochs; over several seeds, mean and range.
 
     Args:
         name: id on the page.

@@ -10,6 +10,11 @@ from sr_experiments.report.evidence.groups import fits
 from sr_experiments.report.evidence.table import Table
 from sr_experiments.report.paper.definition import Reference
 from sr_experiments.report.paper.strict import Metric
+from sr_experiments.report.render.design_text import (
+    recipe_summary,
+    recipe_verdict,
+    seed_spread,
+)
 from sr_experiments.report.render.table_text import LABELS
 from sr_experiments.runs.records import Run
 
@@ -49,6 +54,10 @@ def heading(table: Table) -> list[tuple[str, str]]:
         ("Images, ours", _images(table)),
         ("Seeds, ours", _by_scale(members, lambda runs: _seeds(table, runs))),
     ]
+    spread = seed_spread(table)
+    if spread:
+        lines.append(("Seed spread", spread))
+    lines.append(("Recipe compared with the paper's", recipe_summary(table)))
     averaged = [column.label for column in source.columns if column.weights == "averaged"]
     if averaged:
         lines.append(("Weights", f"averaged for {', '.join(averaged)}; raw for the others"))
@@ -78,7 +87,7 @@ def disclaimer(table: Table) -> str:
             f"only; it is not a reproduction of {target}."
         )
     rest = "differences are ours minus published" if printed else "the paper prints no numbers"
-    return f"budget=paper: the paper's full recipe; {rest}."
+    return f"budget=paper: {recipe_verdict(table, target)}; {rest}."
 
 
 def same_network(table: Table) -> bool:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from sr_experiments.report.evidence.table import Table
 from sr_experiments.report.paper.strict import Metric
+from sr_experiments.report.render.design_text import power, recipe_deviations
 from sr_experiments.report.render.document import Document
 from sr_experiments.report.render.provenance import disclaimer, heading
 from sr_experiments.report.render.table_text import (
@@ -43,6 +44,7 @@ def show(report: Document, console: Console) -> None:
         console.print(Text(LEGEND, style="dim"))
         console.print(Text(disclaimer(table), style="bold"))
         _bullets("Notes", table.notes, console)
+        _bullets("Deviations from the paper's recipe", recipe_deviations(table), console)
     _bullets("Remarks", report.paper.remarks, console)
 
 
@@ -54,15 +56,18 @@ def _claims(report: Document, console: Console) -> None:
     console.print()
     console.print(Text(f"Claims of {report.paper.name}: {tally(report.verdicts)}", style="bold"))
     console.print()
-    grid = _two_columns((0, 2, 1, 0))
+    grid = Grid.grid(padding=(0, 2, 1, 0))
+    grid.add_column(max_width=18)
+    grid.add_column(overflow="fold")
     for text in tested:
         ours = f"{text.effect} {text.interval}".strip()
         paper = text.published and f"paper {text.published}"
-        details = [part for part in (ours, paper, text.budget, text.evidence) if part]
+        details = [part for part in (text.aside, ours, paper, text.budget, text.evidence) if part]
         claim = Text(text.claim).append("\n" + "; ".join(details), style="dim")
-        grid.add_row(Text(text.outcome, style="bold"), claim)
+        grid.add_row(Text(text.verdict, style="bold", overflow="fold"), claim)
     console.print(grid)
     console.print(Text(VERDICTS_LEGEND, style="dim"))
+    _bullets("What these runs could have shown", power(report.verdicts), console)
 
 
 def _grids(table: Table, console: Console) -> None:

@@ -21,20 +21,39 @@ OUTCOMES: Mapping[Outcome, tuple[str, str]] = {
 DIGITS = {"dB": 3, "SSIM": 4, "%": 2, "x": 2}
 
 LEGEND = (
-    "Ours: the effect in our runs with its 95 % confidence interval over images. A claim holds, or "
-    "does not, only where the whole interval says so; otherwise it is undecided. A verdict below "
+    "Ours: the effect in our runs with its 95 % confidence interval over images and seeds, which "
+    "are crossed; a photograph at several scales counts once. A claim holds, or does not, only "
+    "where p is at most 0.05 after Holm's correction over the paper's claims at this budget; "
+    "otherwise it is undecided, and one seed decides nothing. Where the paper prints an effect, "
+    "its direction and its size are two verdicts: the size is as printed if the whole interval, "
+    "uncorrected, lies between half and twice the printed value. 'As good as' allows 0.05 dB. "
+    "'Could see': the effect that such runs find with a chance of 80 %. A verdict below "
     "budget=paper, or with another network than the paper's, is about our runs, not about the "
     "published numbers."
 )
+#: The second verdict in words.
+SIZES: Mapping[str, str] = {
+    "as printed": "size as printed",
+    "smaller": "size smaller than printed",
+    "larger": "size larger than printed",
+    "reversed": "size: of the other sign",
+    "undecided": "size undecided",
+}
 
 
 @dataclass(frozen=True)
 class VerdictText:
-    """A verdict as texts; a field with nothing to say is empty."""
+    """A verdict as texts; a field with nothing to say is empty.
+
+    ``outcome`` is one of four; ``verdict`` says it with its reason or limits, ``aside`` what else
+    is known: the direction of what is undecided, and the size.
+    """
 
     claim: str
     source: str
     outcome: str
+    verdict: str
+    aside: str
     effect: str
     interval: str
     published: str
@@ -51,12 +70,16 @@ def verdict_text(verdict: Verdict, paper: Paper) -> VerdictText:
         effect = _amount(verdict.effect, verdict.unit)
     if verdict.interval is not None:
         low, high = (_number(value, verdict.unit) for value in verdict.interval)
-        interval = f"[{low}, {high}]"
+        interval = f"[{low}, {high}]".replace(", inf]", ", no end]")
+    if effect and verdict.bound:
+        effect = f"{verdict.bound} {effect}"
     notes = ["; ".join(map(str, verdict.notes)), verdict.claim.note or ""]
     return VerdictText(
         claim=" ".join(verdict.claim.text.split()),
         source=verdict.claim.source,
         outcome=verdict.outcome,
+        verdict=_verdict(verdict),
+        aside=_aside(verdict),
         effect=effect,
         interval=interval,
         published=_published(verdict.published or getattr(verdict.claim, "published", None)),
@@ -68,13 +91,49 @@ def verdict_text(verdict: Verdict, paper: Paper) -> VerdictText:
 
 
 def tally(verdicts: Sequence[Verdict]) -> str:
-    """``2 hold, 1 does not hold, 3 have no runs``."""
-    counts = Counter(verdict.outcome for verdict in verdicts)
-    return ", ".join(
+    """``2 hold, 1 does not hold, 3 have no runs; sizes: 1 as printed, 2 smaller``."""
+    counts = Counter(verdict.outcome for verdict in verdicts if verdict.counted)
+    text = ", ".join(
         f"{counts[name]} {words[counts[name] != 1]}"
         for name, words in OUTCOMES.items()
         if counts[name]
     )
+    sizes: Counter[str] = Counter(
+        verdict.size for verdict in verdicts if verdict.counted and verdict.size
+    )
+    parts = [text] if text else []
+    if sizes:
+        told = ", ".join(f"{sizes[name]} {name}" for name in SIZES if sizes[name])
+        parts.append(f"sizes: {told}")
+    apart = sum(not verdict.counted for verdict in verdicts)
+    if apart:
+        parts.append(f"{apart} true by construction, not counted")
+    return "; ".join(parts)
+
+
+def _verdict(verdict: Verdict) -> str:
+    text: str = verdict.outcome
+    if verdict.outcome == "undecided" and verdict.reason:
+        text = f"undecided ({verdict.reason})"
+    elif verdict.outcome in ("holds", "does not hold"):
+        text = f"direction {text}" if verdict.size else text
+        text += f", {verdict.scope}" if verdict.scope else ""
+    return text if verdict.counted else f"{text}: true by construction, not counted"
+
+
+def _aside(verdict: Verdict) -> str:
+    parts = []
+    if verdict.outcome == "undecided" and verdict.effect is not None:
+        leans = {"holds": "leans to the claim", "does not hold": "leans against it"}
+        parts.append(leans.get(verdict.leaning, ""))
+    if verdict.size != "undecided" or not parts:
+        parts.append(SIZES.get(verdict.size, ""))
+    return "; ".join(filter(None, parts))
+
+
+def probability(p: float) -> str:
+    """``p = 0.012``, or below what three decimals show."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def score_and_protocol(verdict: Verdict, paper: Paper) -> str:
@@ -112,6 +171,13 @@ def _evidence(verdict: Verdict, paper: Paper) -> str:
         if verdict.seed_spread is not None:
             spread = f" (spread {_number(verdict.seed_spread, verdict.unit).lstrip('+')})"
         parts.append(_count(len(verdict.seeds), "seed") + spread)
+    if verdict.p is not None:
+        text = probability(verdict.p)
+        if verdict.adjusted is not None:
+            text += f", after Holm {probability(verdict.adjusted).removeprefix('p ')}"
+        parts.append(text.replace("Holm = ", "Holm "))
+    if verdict.detectable is not None:
+        parts.append(f"could see {_amount(verdict.detectable, verdict.unit).lstrip('+')}")
     networks = " and ".join(verdict.networks)
     if networks:
         parts.append(networks if verdict.same_size else f"{networks}, not the paper's size")

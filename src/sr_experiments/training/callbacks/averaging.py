@@ -39,6 +39,9 @@ class WeightAveraging(Callback, ABC):
         ValueError: averaging would begin when the training is over, or with no batches.
     """
 
+    #: Whether the weights at the very beginning of averaging count.
+    counts_start = False
+
     def __init__(self, begin: float, updates: int, recipe_epochs: float, batches: int = 32) -> None:
         if not 0 <= begin < recipe_epochs:
             raise ValueError(
@@ -75,6 +78,9 @@ class WeightAveraging(Callback, ABC):
         """Follow the network to its device."""
         if self.model is not None:
             self.model.module.to(pl_module.device)
+            if self.counts_start and self.begin == 0 and not trainer.global_step:
+                assert isinstance(pl_module, Scored)
+                self.model.update_parameters(pl_module.network)
         self._show(pl_module)
 
     def on_train_batch_end(
@@ -86,7 +92,8 @@ class WeightAveraging(Callback, ABC):
         if not isinstance(pl_module, Scored) or self.model is None:
             return
         # Cross-multiplied, so that the beginning falls on an exact update.
-        begun = trainer.global_step * self.recipe_epochs > self.begin * self.updates
+        done, begin = trainer.global_step * self.recipe_epochs, self.begin * self.updates
+        begun = done > begin or (self.counts_start and done == begin)
         if begun and self.takes(trainer.is_last_batch):
             self.model.update_parameters(pl_module.network)
         if self.count and trainer.is_last_batch:
@@ -136,14 +143,29 @@ class SWA(WeightAveraging):
     """Stochastic weight averaging (Izmailov et al. 2018): the mean of the weights of all epochs.
 
     ``w_swa <- (w_swa n + w) / (n + 1)`` at the end of each epoch (eq. 1 of the paper on RCAN).
+
+    Args:
+        counts_start: the weights that averaging begins with are the first model, as in Izmailov's
+            algorithm 1; the equation in the paper on RCAN leaves it open.
     """
 
+    def __init__(
+        self,
+        begin: float,
+        updates: int,
+        recipe_epochs: float,
+        batches: int = 32,
+        counts_start: bool = False,
+    ) -> None:
+        super().__init__(begin, updates, recipe_epochs, batches)
+        self.counts_start = counts_start
+
     def takes(self, epoch_end: bool) -> bool:
-        """Once an epoch."""
+        """The end of an epoch contributes."""
         return epoch_end
 
     def average(self, network: nn.Module) -> AveragedModel:
-        """With every epoch's weights counting equally."""
+        """The plain mean."""
         return AveragedModel(network, multi_avg_fn=get_swa_multi_avg_fn())
 
 
@@ -168,11 +190,11 @@ class EMA(WeightAveraging):
         self.decay = decay
 
     def takes(self, epoch_end: bool) -> bool:
-        """After every update."""
+        """Every update contributes."""
         return True
 
     def average(self, network: nn.Module) -> AveragedModel:
-        """With older weights counting less."""
+        """The exponential moving average."""
         return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(self.decay))
 
 

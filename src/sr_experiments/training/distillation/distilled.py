@@ -24,8 +24,8 @@ class Distilled(Supervised):
         distillation: the whole loss of outputs, features and ground truth; outputs and ground truth
             count to ``value_range``.
         student_taps, teacher_taps: names of the layers whose features are compared, pairwise;
-            ``a+b`` is the sum of two layers' features. ``None`` leaves it to the loss: after a
-            third, two thirds and all of each network's blocks, or of fewer equal parts where one
+            ``a+b`` is the sum of two layers' features. ``None`` leaves it to the loss: those after
+            a third, two thirds and all of each network's blocks, or of fewer equal parts where one
             of them has less than three blocks.
         cached: the teacher's outputs are computed once, from whole training images, rounded to
             uint8, and cut and turned like the ground truth: a step then costs what plain training
