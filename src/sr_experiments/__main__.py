@@ -4,8 +4,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from sr_experiments.core.device import sleep_between_regions
 from sr_experiments.core.errors import UserError
 
@@ -24,12 +22,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str]) -> int:
     sleep_between_regions()
-    from sr_experiments.config.compose import compose, config_search_path, expand, parse
-
     multirun = any(word in ("-m", "--multirun") for word in argv)
     overrides = [word for word in argv if word not in ("-m", "--multirun", "-r", "--run")]
-    if any(word.startswith("-") for word in overrides):
+    options = {word for word in overrides if word.startswith("-")}
+    if options and options <= {"-h", "--help"}:
+        from sr_experiments.config.groups import help_text
+
+        print(help_text([word for word in overrides if word not in options]))
+        return 0
+    if options:
         return _show()
+    from rich.console import Console
+
+    from sr_experiments.config.compose import compose, config_search_path, expand, parse
     from sr_experiments.sweep import refuse_combined_experiments, sweep
 
     refuse_combined_experiments(overrides)
@@ -49,7 +54,7 @@ def _main(argv: Sequence[str]) -> int:
 
 
 def _show() -> int:
-    """What Hydra itself shows: ``--help``, ``--cfg``, ``--info`` and its other options."""
+    """What Hydra itself shows: ``--cfg``, ``--info``, ``--hydra-help`` and its other options."""
     # Hydra then lets exceptions through, to be explained in one line instead of ten.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     import hydra

@@ -7,13 +7,23 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from rich.console import Console
+from torch import nn
 
+from sr_experiments.config.compose import compose
+from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.report.paper.load import load_paper, papers
 from sr_experiments.reproduce import __main__ as reproduce
-from sr_experiments.reproduce import stages
+from sr_experiments.reproduce import estimate, stages, step_time
 from sr_experiments.reproduce.experiments import Survey
+from sr_experiments.reproduce.step_time import StepTime, time_steps
+from sr_experiments.runs.plan import Plan
+from sr_experiments.runs.run import run
+from sr_experiments.training.module import Supervised
 
 SMOKE = ["budget=smoke", "logger=csv", "trainer.progress=none", "benchmarks.save_images=false"]
 #: paper -> stage -> (jobs of its sweep, runs with parents, of these trained), by hand.
@@ -206,10 +216,36 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(environment, places
     assert states(places) == ["finished"] * 4
 
 
-def test_the_plan_is_printed_and_trains_nothing(places, capsys, monkeypatch):
-    from sr_experiments.reproduce import step_time
+#: Of every timed update: seconds whatever its batch, for a multiply-add, of processor time and in
+#: all.
+STEP = StepTime(0.5, 1e-9, 9.0, 10.0)
 
-    monkeypatch.setattr(step_time, "_STEPS", (1, 1))
+
+@pytest.fixture
+def steps(places, monkeypatch) -> list[Any]:
+    """No update is timed; returns what would have been."""
+    asked: list[Any] = []
+
+    def time_steps(module, trainer, sizes):
+        asked.append((module, sizes))
+        return STEP
+
+    monkeypatch.setattr(estimate, "time_steps", time_steps)
+    monkeypatch.setattr(estimate, "_scoring", lambda device: 1e-7)
+    return asked
+
+
+def seen(*works: Plan) -> estimate.Estimate:
+    """An estimate that has measured what these runs need."""
+    found = estimate.Estimate(torch.device("cpu"))
+    runs = {work.identity: work for work in works}
+    for _ in found.measure(runs, {key: work for key, work in runs.items() if not work.done}):
+        pass
+    return found
+
+
+def test_the_plan_is_printed_and_trains_nothing(places, capsys, monkeypatch):
+    monkeypatch.setattr(step_time, "PATIENCE", 0.0)
     assert reproduce.main(["swa", "activation", "--plan", *SMOKE, "scale=2"]) == 0
     out = capsys.readouterr().out
     assert "swa_sweep: 3 jobs (0 done), 5 runs with their parents" in out
@@ -222,6 +258,8 @@ def test_the_plan_is_printed_and_trains_nothing(places, capsys, monkeypatch):
     assert table["activation"] == ["1", "4", "5", "0", "32"]
     assert table["together"] == ["2", "7", "9", "0", "64"]  # bicubic x2 is in both
     assert "These 2 papers at budget=smoke: " in out
+    # RCAN, and EDSR with each activation.
+    assert "from a few updates of 5 networks" in out and "can be wrong by a quarter" in out
     assert not places.exists()
 
 
@@ -235,45 +273,116 @@ def test_the_plan_is_printed_and_trains_nothing(places, capsys, monkeypatch):
         ("model=srcnn_955 scale=3", 52.7),
     ],
 )
-def test_multiply_adds_are_those_in_print(words, giga, places):
-    from sr_experiments.reproduce.step_time import Meter
-
+def test_multiply_adds_are_those_in_print(words, giga, steps):
     work = Survey().work([*words.split(), "budget=paper"])
-    facts = Meter(device=None).facts(work)  # type: ignore[arg-type]
-    assert facts.multiply_adds / 1e9 == pytest.approx(giga, rel=2e-3)
+    assert seen(work).network(work).multiply_adds / 1e9 == pytest.approx(giga, rel=2e-3)
 
 
-def test_times_add_up(places, monkeypatch):
-    import torch
+def test_times_add_up(steps):
+    survey = Survey()
 
-    from sr_experiments.reproduce import step_time
+    def update(*words: str) -> float:
+        work = survey.work([*SMOKE, *words])
+        return seen(work).update(work)
 
-    # Every measured step takes a second, and there is nothing around it.
-    monkeypatch.setattr(step_time, "_times", lambda step, now: 1.0)
-    monkeypatch.setattr(step_time, "overhead", lambda *_: 0.25)
-    meter, survey = step_time.Meter(torch.device("cpu")), Survey()
+    def seconds(*words: str) -> float:
+        work = survey.work([*SMOKE, *words])
+        return seen(work).seconds(work)
 
-    def training(*words: str) -> float:
-        """Seconds of the updates alone: without pictures to look at."""
-        work = survey.work([*SMOKE, "training.validate_every=1000", *words])
-        untrained = survey.work([*SMOKE, "method=none", *words])
-        return meter.seconds(work) - meter.seconds(untrained)
+    # EDSR 1x8 at x2 by hand, for a pixel of the output; three passes' worth of it in an update.
+    macs = ((3 * 8 + 3 * 8 * 8 + 8 * 32) * 9) / 4 + 8 * 3 * 9
+    patches = ["training.batch_size=4", "training.patch_size=12"]
+    assert update(*patches) == pytest.approx(0.5 + 1e-9 * 3 * macs * 4 * 24**2)
+    assert update(*patches, "training.accumulate=3") == pytest.approx(3 * update(*patches))
+    # Updates, and the validations of two images among them, by each kind of weights.
+    work = survey.work(SMOKE)
+    pixels = estimate._pixels(work, "val")
+    look = pixels * (1e-9 * macs + 1e-7)
+    assert work.config.updates == 8 and pixels > 0
+    rarely = seconds("training.validate_every=1000")
+    scoring = estimate._pixels(work, "benchmark") * (1e-9 * macs + 1e-7)
+    assert rarely == pytest.approx(estimate.START + 8 * update() + scoring)
+    assert seconds("training.validate_every=2") - rarely == pytest.approx(look)
+    assert seconds() - rarely == pytest.approx(2 * look)
+    averaged = seconds("averaging=swa", "averaging.begin=0")
+    assert averaged - seconds() == pytest.approx(2 * look + scoring)
 
-    assert training() == pytest.approx(8 * (1 + 0.25 + 1))  # passes, surroundings, optimiser
-    assert training("training.accumulate=3") == pytest.approx(8 * (3 * 1.25 + 1))
-    assert training("training.epochs=6") == pytest.approx(3 * training())
-    # A step of 32x256 is timed on less: 1 patch of 20x20 instead of 16 of 48x48.
-    large = ["model.n_resblocks=32", "model.n_feats=256"]
-    whole = ["training.batch_size=16", "training.patch_size=48"]
-    share = 16 * 48**2 / 20**2
-    assert training(*large, *whole) == pytest.approx(8 * (share + 0.25 + 1), rel=0.01)
-    averaged = meter.seconds(survey.work([*SMOKE, "averaging=swa", "averaging.begin=0"]))
-    plain = meter.seconds(survey.work(SMOKE))
-    assert averaged > plain  # both kinds of weights are scored
-    # Two epochs: one validation more where each is validated, of both its images.
-    cost = meter.cost(survey.work(SMOKE))
-    each, second = (
-        meter.seconds(survey.work([*SMOKE, f"training.validate_every={n}"])) for n in (1, 2)
+
+def test_a_kind_of_network_is_timed_once_and_small_where_its_batch_is_large(steps):
+    survey = Survey()
+    small = [
+        survey.work([*SMOKE, f"scale={scale}", f"seed={seed}"])
+        for scale in (2, 4)
+        for seed in (0, 1)
+    ]
+    found = seen(*small)
+    assert len(steps) == 1, "scales differ in multiply-adds, seeds in nothing"
+    assert found.update(small[0]) == found.update(small[1]) != found.update(small[2])
+    (((images, side, scale, work),),) = [sizes for _, sizes in steps]
+    assert (images, side) == (small[0].config.training.batch_size, small[0].config.lr_patch())
+    assert work == pytest.approx(
+        (found.update(next(w for w in small if w.config.scale == scale)) - 0.5) / 1e-9
     )
-    validated = step_time.pixels(survey.work(SMOKE), "val")
-    assert each - second == pytest.approx(cost.pixel * validated) and each > second
+    large = survey.work(
+        [*SMOKE, "model.n_feats=64", "training.batch_size=16", "training.patch_size=48"]
+    )
+    steps.clear()
+    seen(large)
+    ((_, (few, many)),) = steps
+    assert few[:2] == (1, 8) and few[3] < many[3] <= estimate._CPU_STEP
+    assert many[0] < 16
+
+
+def test_what_has_finished_here_is_not_timed(steps, places):
+    """Its seconds are taken for another seed, not for another scale."""
+    survey = Survey()
+    ended = compose([*SMOKE, "training.epochs=1"])
+    run(ended, Console(quiet=True))
+    works = [survey.work([*SMOKE, *words]) for words in ([], ["seed=1"], ["scale=4"])]
+    found = seen(survey.work([*SMOKE, "training.epochs=1"]), *works)
+    record = json.loads(next(places.glob("*/*/result.json")).read_text())["training"]
+    assert (
+        found.update(works[0])
+        == found.update(works[1])
+        == record["seconds"] / record["updates_timed"]
+    )
+    assert [module.network.scale for module, _ in steps] == [4]
+    assert "2 of 3 trainings take what finished ones took here." in found.remarks(
+        {w.identity: w for w in works}
+    )
+
+
+@pytest.mark.parametrize(("busy", "said"), [(9.0, 0), (3.0, 1)])
+def test_a_busy_machine_is_noticed(busy, said, steps, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "STEP", STEP._replace(busy=busy))
+    work = Survey().work(SMOKE)
+    lines = seen(work).remarks({work.identity: work})
+    assert sum("other processes took 70% of the time" in line for line in lines) == said
+
+
+def test_there_is_an_end_to_timing(steps, monkeypatch):
+    monkeypatch.setattr(estimate, "LIMIT", 0.0)
+    work = Survey().work(SMOKE)
+    found = seen(work)
+    assert not steps and found.seconds(work) > 0
+    assert found.remarks({work.identity: work}) == [
+        "1 more networks were not timed, but taken to be as fast."
+    ]
+
+
+def test_a_line_through_two_sizes_tells_what_does_not_grow(monkeypatch):
+    """An update of planted cost: 4 ms, and 2 ms for an image."""
+    clock = [0.0]
+    monkeypatch.setattr(step_time, "PATIENCE", 0.0)
+    monkeypatch.setattr(step_time.time, "perf_counter", lambda: clock[0])
+    module = Supervised(Bicubic(2))
+    module.network.weight = nn.Parameter(torch.ones(1))
+
+    def training_step(batch, batch_idx):
+        clock[0] += 0.004 + 0.002 * len(batch.lr)
+        return module.network.weight.sum()
+
+    monkeypatch.setattr(module, "training_step", training_step)
+    taken = time_steps(module, compose(SMOKE).trainer, [(1, 8, 2, 1e6), (4, 8, 2, 4e6)])
+    assert (taken.fixed, taken.each) == pytest.approx((0.004, 2e-9))
+    assert not Path("lightning_logs").exists() and not Path("checkpoints").exists()

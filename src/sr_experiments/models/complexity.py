@@ -26,10 +26,12 @@ def multiply_adds(network: Network) -> int:
     channels = 1 if network.colour == "y" else 3
     folded, counts = fold(network).cpu(), []
     with torch.no_grad():
-        for width in (12, 24):
+        # What is folded once is not counted.
+        folded(torch.zeros(1, channels, 4, 4, dtype=first.dtype))
+        for width in (4, 8):
             with FlopCounterMode(display=False) as counter:
-                folded(torch.zeros(1, channels, 12, width, dtype=first.dtype))
+                folded(torch.zeros(1, channels, 4, width, dtype=first.dtype))
             counts.append(int(counter.get_total_flops()) // 2)
     area = math.ceil(HEIGHT / network.scale) * math.ceil(WIDTH / network.scale)
-    grows = counts[1] - counts[0]  # for 144 pixels
-    return 2 * counts[0] - counts[1] + grows * area // 144
+    grows = counts[1] - counts[0]  # for 16 pixels
+    return 2 * counts[0] - counts[1] + grows * area // 16

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sr_experiments.core.device import sleep_between_regions
 from sr_experiments.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     names = [word for word in arguments.words if word not in overrides]
     try:
         if arguments.plan:
+            sleep_between_regions()
             return _plan(names, overrides, Console())
         return _reproduce(names, overrides, Console())
     except UserError as error:
@@ -132,11 +134,11 @@ def _plan(names: Sequence[str], overrides: Sequence[str], console: "Console") ->
     if first is not None and not any(found.values()):
         raise first
 
+    from sr_experiments.reproduce.estimate import here  # imports torch
     from sr_experiments.reproduce.plan_table import PaperWork, show
-    from sr_experiments.reproduce.step_time import meter  # imports torch
 
     work = [PaperWork(n, list(stages.values()), refused[n]) for n, stages in found.items()]
-    show(work, meter(where.accelerator), where.budget or "?", survey.missing, console)
+    show(work, here(where.accelerator), where.budget or "?", survey.missing, console)
     return 0
 
 

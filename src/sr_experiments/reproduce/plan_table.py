@@ -5,16 +5,14 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 from sr_experiments.core.console import duration
-from sr_experiments.core.errors import UserError
 from sr_experiments.models.complexity import HEIGHT, WIDTH
+from sr_experiments.reproduce.estimate import Estimate
 from sr_experiments.reproduce.experiments import StagePlan
-from sr_experiments.reproduce.kinds import kind
-from sr_experiments.reproduce.step_time import Meter
 from sr_experiments.runs.plan import Plan
 
 _COLUMNS = (  # heading, width, whether a number
@@ -50,53 +48,41 @@ class PaperWork:
 
 
 def show(
-    papers: Sequence[PaperWork], meter: Meter, budget: str, missing: Sequence[str], console: Console
+    papers: Sequence[PaperWork],
+    estimate: Estimate,
+    budget: str,
+    missing: Sequence[str],
+    console: Console,
 ) -> None:
     """Measure what is measured, and print it all.
 
     Args:
         papers: in the order in which they would be carried out.
-        meter: of the device.
+        estimate: for the device.
         budget: its word.
         missing: which images are not there, one line each.
         console: where to.
     """
+    bars = console
     if not console.is_terminal:
         console = Console(width=max(_WIDTH, console.width))
-    spoilt = _measure(papers, meter, console)
+    runs = {key: work for paper in papers for key, work in paper.runs.items()}
+    ahead = {key: work for paper in papers for key, work in paper.ahead.items()}
+    with Progress(console=bars, transient=True, disable=not bars.is_terminal) as progress:
+        bar = progress.add_task("timing networks", total=1)
+        for done in estimate.measure(runs, ahead):
+            progress.update(bar, completed=done)
     for paper in papers:
-        _paper(paper, meter, spoilt, console)
-    _all(papers, meter, spoilt, budget, console)
-    for reason in dict.fromkeys(spoilt.values()):
-        console.print(Text(f"Not in these figures: {reason}"), soft_wrap=True)
+        _paper(paper, estimate, console)
+    _all(papers, estimate, budget, console)
+    for remark in estimate.remarks(ahead):
+        console.print(Text(remark), soft_wrap=True)
     for reason in missing:
-        text = f"Without these images it is not known what is done: {reason}"
+        text = f"Not here, so that neither their runs nor their scoring are known: {reason}"
         console.print(Text(text), soft_wrap=True)
 
 
-def _measure(papers: Sequence[PaperWork], meter: Meter, console: Console) -> dict[str, str]:
-    """Every kind of run that is ahead; returns why some kinds cannot be."""
-    ahead = {key: work for paper in papers for key, work in paper.ahead.items()}
-    kinds = {kind(work): work for work in ahead.values()}
-    kinds = {kind(w): w for paper in papers for w in paper.runs.values()} | kinds
-    pending = {kind(work) for work in ahead.values()}
-    spoilt: dict[str, str] = {}
-    columns = (TextColumn("measuring {task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("", total=len(kinds))
-        for key, work in kinds.items():
-            progress.update(bar, description=f"{_word(work)} x{work.config.scale}")
-            try:
-                meter.facts(work)
-                if key in pending:
-                    meter.cost(work)
-            except UserError as error:
-                spoilt[key] = str(error).splitlines()[0]
-            progress.advance(bar)
-    return spoilt
-
-
-def _paper(paper: PaperWork, meter: Meter, spoilt: Mapping[str, str], console: Console) -> None:
+def _paper(paper: PaperWork, estimate: Estimate, console: Console) -> None:
     console.print(Text(f"\n{paper.name}", style="bold"))
     for name, reason in paper.refused.items():
         console.print(Text(f"{name}: {reason}"), soft_wrap=True)
@@ -112,12 +98,10 @@ def _paper(paper: PaperWork, meter: Meter, spoilt: Mapping[str, str], console: C
         console.print(Text(text), soft_wrap=True)
         for reason in stage.refused:
             console.print(Text(f"  refused: {reason}"), soft_wrap=True)
-        console.print(_table(own, stage.ahead, meter, spoilt))
+        console.print(_table(own, stage.ahead, estimate))
 
 
-def _table(
-    runs: Mapping[str, Plan], ahead: Mapping[str, Plan], meter: Meter, spoilt: Mapping[str, str]
-) -> Table:
+def _table(runs: Mapping[str, Plan], ahead: Mapping[str, Plan], estimate: Estimate) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, padding=(0, 1))
     for heading, width, number in _COLUMNS:
         justify = "right" if number else "left"
@@ -125,33 +109,34 @@ def _table(
     groups: dict[tuple[str, str, str], list[Plan]] = {}
     for work in runs.values():
         name, parameters = _word(work), "-"
-        if kind(work) not in spoilt:
-            facts = meter.facts(work)
-            name, parameters = facts.name, f"{facts.parameters:,}"
+        if not estimate.is_refused(work):
+            facts = estimate.network(work)
+            name = f"{facts.name} {facts.size}".strip()
+            parameters = f"{facts.parameters:,}"
         key = (f"{name} x{work.config.scale}", _method(work), parameters)
         groups.setdefault(key, []).append(work)
     for (name, method, parameters), works in groups.items():
         # Runs that were finished before are not measured again.
-        waiting = [w for w in works if w.identity in ahead and kind(w) not in spoilt]
-        known = [meter.facts(w) for w in works if kind(w) not in spoilt]
-        updates = [meter.cost(w).update for w in waiting]
+        built = [w for w in works if not estimate.is_refused(w)]
+        waiting = [w for w in built if w.identity in ahead]
+        known = [estimate.network(w) for w in built]
+        updates = [estimate.update(w) for w in waiting]
         table.add_row(
             name,
             method,
             f"{sum(work.done for work in works)} of {len(works)}",
             parameters,
-            _span([facts.multiply_adds / 1e9 for facts in known], "{:,.0f} G"),
+            _span([(facts.multiply_adds or 0) / 1e9 for facts in known], "{:,.0f} G"),
             _span([work.config.updates for work in works if work.trained], "{:,.0f}"),
             _span([1000 * one for one in updates if one is not None], "{:,.0f}"),
-            duration(sum(meter.seconds(work) for work in waiting)),
+            duration(sum(estimate.seconds(work) for work in waiting)),
         )
     return table
 
 
 def _all(
     papers: Sequence[PaperWork],
-    meter: Meter,
-    spoilt: Mapping[str, str],
+    estimate: Estimate,
     budget: str,
     console: Console,
 ) -> None:
@@ -161,41 +146,39 @@ def _all(
     for paper in papers:
         jobs = sum(len(stage.jobs) + len(stage.refused) for stage in paper.stages)
         stages = len(paper.stages) + len(paper.refused)
-        table.add_row(paper.name, str(stages), str(jobs), *_sums([paper], meter, spoilt))
+        table.add_row(paper.name, str(stages), str(jobs), *_sums([paper], estimate))
     if len(papers) > 1:
         table.add_section()
         jobs = sum(len(s.jobs) + len(s.refused) for paper in papers for s in paper.stages)
         stages = sum(len(paper.stages) + len(paper.refused) for paper in papers)
-        table.add_row("together", str(stages), str(jobs), *_sums(papers, meter, spoilt))
+        table.add_row("together", str(stages), str(jobs), *_sums(papers, estimate))
     console.print()
     console.print(table)
-    seconds = sum(meter.seconds(work) for work in _waiting(papers, spoilt))
+    seconds = sum(estimate.seconds(work) for work in _waiting(papers, estimate))
     which = f"These {len(papers)} papers" if len(papers) > 1 else f"The paper {papers[0].name}"
     text = (
-        f"{which} at budget={budget}: {duration(seconds)} on {meter.name}, one run after another. "
-        "A run that several need is counted once. Mult-adds are those of one image enlarged to "
-        f"{WIDTH}x{HEIGHT}. Times are scaled from a few steps measured on this machine just now."
+        f"{which} at budget={budget}: {duration(seconds)} on {estimate.name}, one run after another"
+        ". A run that several need is counted once. Mult-adds are those of one image enlarged to "
+        f"{WIDTH}x{HEIGHT}."
     )
     console.print(Text(text))
 
 
-def _sums(
-    papers: Iterable[PaperWork], meter: Meter, spoilt: Mapping[str, str]
-) -> tuple[str, str, str, str]:
+def _sums(papers: Iterable[PaperWork], estimate: Estimate) -> tuple[str, str, str, str]:
     papers = list(papers)
     runs = {key: work for paper in papers for key, work in paper.runs.items()}
-    waiting = _waiting(papers, spoilt)
+    waiting = _waiting(papers, estimate)
     return (
         str(len(runs)),
         str(sum(work.done for work in runs.values())),
         f"{sum(work.config.updates for work in waiting):,}",
-        duration(sum(meter.seconds(work) for work in waiting)),
+        duration(sum(estimate.seconds(work) for work in waiting)),
     )
 
 
-def _waiting(papers: Iterable[PaperWork], spoilt: Mapping[str, str]) -> list[Plan]:
+def _waiting(papers: Iterable[PaperWork], estimate: Estimate) -> list[Plan]:
     ahead = {key: work for paper in papers for key, work in paper.ahead.items()}
-    return [work for work in ahead.values() if kind(work) not in spoilt]
+    return [work for work in ahead.values() if not estimate.is_refused(work)]
 
 
 def _word(work: Plan) -> str:

@@ -41,7 +41,7 @@ from sr_experiments.training.callbacks.guards import FiniteLoss, LossSpikes, Wor
 from sr_experiments.training.callbacks.history import History
 from sr_experiments.training.callbacks.images import Samples, SaveImages
 from sr_experiments.training.callbacks.last_checkpoint import LastCheckpoint
-from sr_experiments.training.callbacks.progress import TrainingProgress
+from sr_experiments.training.callbacks.progress import RunProgress
 from sr_experiments.training.callbacks.seed_per_batch import SeedPerBatch
 from sr_experiments.training.callbacks.training_cost import TrainingCost
 from sr_experiments.training.checkpoints import AtomicCheckpointIO, save_weights
@@ -161,10 +161,10 @@ def _trainer(
         if training.spike and not training.may_diverge:  # a control shows what it does
             callbacks.append(LossSpikes(training.spike))
         callbacks += [Samples(directory.path / "samples")]
-        if where.progress != "none":
-            bar = _wants_bar(config, console)
-            callbacks.append(TrainingProgress(plan.title, config.updates, console, bar))
         callbacks.append(LastCheckpoint(directory.checkpoint, training.checkpoint_every))
+    if where.progress != "none":
+        bar = _wants_bar(config, console)
+        callbacks.append(RunProgress(plan.title, config.updates, console, bar))
     if config.benchmarks.save_images:
         # Once a sweep is enough: what its runs are compared with keeps the ground truth.
         callbacks.append(SaveImages(directory.path / "images", truth=not plan.trained))

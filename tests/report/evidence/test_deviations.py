@@ -111,5 +111,5 @@ def test_a_setting_of_another_part_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     text = (shipped("sweeps") / "swa.yaml").read_text("utf-8")
     path.write_text(text.replace("      training.lr:", "      trainer.lr:"), "utf-8")
-    with pytest.raises(UserError, match=r"recipe.trainer: a setting begins with one of data"):
+    with pytest.raises(UserError, match=r"recipe.trainer.lr: a setting begins with one of data"):
         load_paper(path)
