@@ -158,7 +158,8 @@ def _trainer(
         callbacks += [averaging] if averaging else []  # before what saves and what logs
         kinds = ("raw", "averaged") if averaging else ("raw",)
         callbacks += [History(directory.history, kinds), FiniteLoss(), SeedPerBatch(config.seed)]
-        callbacks += [LossSpikes(training.spike)] if training.spike else []
+        if training.spike and not training.may_diverge:  # a control shows what it does
+            callbacks.append(LossSpikes(training.spike))
         callbacks += [Samples(directory.path / "samples")]
         callbacks.append(LastCheckpoint(directory.checkpoint, training.checkpoint_every))
     if where.progress != "none":
