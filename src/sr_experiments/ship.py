@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from statistics import mean, median
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
@@ -146,8 +147,7 @@ def card(facts: NetworkFacts) -> str:
         f"{size}, {kind} {names}: {counted} parameters, {sum(facts.files.values()) / 1000:.0f} KB.",
         f"`python -m sr_experiments.upscale --model {facts.name}`",
         "",
-        *(f"- {line}" for line in facts.about),
-        *_training(facts),
+        *(_item(text) for text in [*facts.about, *_training(facts)]),
         "",
         f"PSNR in dB under protocol `{facts.protocol}`, the mean over the images; on how many of "
         "them it is above",
@@ -155,7 +155,7 @@ def card(facts: NetworkFacts) -> str:
         "",
     ]
     sets = list(next(iter(scales.values())).scores)
-    lines += [f"| (bicubic) | {' | '.join(sets)} | above bicubic | at least |"]
+    lines += [f"| PSNR (bicubic) | {' | '.join(sets)} | above bicubic | at least |"]
     lines += [f"|---|{'---|' * len(sets)}---|---|"]
     lines += [_row(scale, one) for scale, one in scales.items()]
     return "\n".join([*lines, *_speed_lines(facts), ""])
@@ -169,7 +169,7 @@ def _training(facts: NetworkFacts) -> list[str]:
             continue
         begin = f", from the weights of `{done.start}`" if done.start else ""
         lines.append(
-            f"- x{scale}: {done.updates:,} updates at a rate of {one.lr:g} to begin with, of "
+            f"x{scale}: {done.updates:,} updates at a rate of {one.lr:g} to begin with, of "
             f"{done.batch_size} patches of {done.patch_size}x{done.patch_size} low-resolution "
             f"pixels from {done.images} images{begin}; one seed ({one.seed})."
         )
@@ -178,8 +178,13 @@ def _training(facts: NetworkFacts) -> list[str]:
         for one in facts.scales.values()
         if one.training
     }
-    lines += [f"- `{text}`; {facts.weights} weights." for text in sorted(chosen)]
-    return lines
+    return [*lines, *(f"`{text}`; {facts.weights} weights." for text in sorted(chosen))]
+
+
+def _item(text: str) -> str:
+    """An item of a list, in lines of the page's width."""
+    lines = fill(text, 106, break_long_words=False, break_on_hyphens=False)
+    return "- " + lines.replace("\n", "\n  ")
 
 
 def _row(scale: str, one: ScaleFacts) -> str:
@@ -287,7 +292,8 @@ def _of_runs(
         network = fold(network)
         suffix = "" if network.any_scale else f"_x{scale}"
         target = options.folder / f"{options.name}{suffix}.safetensors"
-        save_weights(target, network.state_dict(), fold_config(config))
+        if target.name not in files:  # one file may serve all scales
+            save_weights(target, network.state_dict(), fold_config(config))
         files[target.name] = target.stat().st_size
         protocol = PROTOCOLS[network.colour]
         sets = dict.fromkeys(key.dataset for key in run.scores)

@@ -6,6 +6,9 @@ from torch import nn
 
 from sr_experiments.config import instantiate
 from sr_experiments.config.compose import compose
+from sr_experiments.models.complexity import multiply_adds
+from sr_experiments.models.ecbsr import ECBSR
+from sr_experiments.models.layers.deconvolution import Deconvolution
 from sr_experiments.models.layers.edge import EdgeConvolution
 from sr_experiments.models.layers.fold import fold, fold_config
 
@@ -37,6 +40,12 @@ def test_a_folded_network_is_plain_and_computes_the_same(model, convolution):
     assert fold_config(described) == described
     with torch.no_grad():
         assert torch.equal(again.eval()(lr), folded(lr))
+
+
+@pytest.mark.parametrize("convolution", [EdgeConvolution, Deconvolution])
+def test_multiply_adds_are_those_of_the_folded_network(convolution):
+    layers = 9 * 16 + 4 * 9 * 16 * 16 + 9 * 16 * 4
+    assert multiply_adds(ECBSR(2, 4, 16, convolution=convolution)) == layers * 640 * 360
 
 
 @pytest.mark.parametrize("side", [1, 3, 5])
