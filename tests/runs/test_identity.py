@@ -52,6 +52,7 @@ OTHER = {
     "trainer.compile": "default",
     "trainer.tf32": "true",
     "training.spike": "null",
+    "training.patch_of": "hr",
     "optimizer.fused": "true",
     "training.scales": "[2,3]",
     "averaging": "ema",
