@@ -286,8 +286,8 @@ def test_what_is_kept_for_eval_follows_every_change():
 def test_folding_is_done_once(monkeypatch):
     layer, x = layer_of(CASES[0])
     layer.eval()
-    folds, fold = [], layer._fold_running
-    monkeypatch.setattr(layer, "_fold_running", lambda: folds.append(1) or fold())
+    folds, fold = [], layer.folded
+    monkeypatch.setattr(layer, "folded", lambda: folds.append(1) or fold())
     with torch.no_grad():
         for _ in range(3):
             layer(x.float())
