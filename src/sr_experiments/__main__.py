@@ -26,7 +26,7 @@ def _main(argv: Sequence[str]) -> int:
     overrides = [word for word in argv if word not in ("-m", "--multirun", "-r", "--run")]
     options = {word for word in overrides if word.startswith("-")}
     if options and options <= {"-h", "--help"}:
-        from sr_experiments.config.groups import help_text
+        from sr_experiments.config.choices import help_text
 
         print(help_text([word for word in overrides if word not in options]))
         return 0

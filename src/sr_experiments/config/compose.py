@@ -19,7 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from sr_experiments.config.groups import config_groups
+from sr_experiments.config.choices import config_groups
 from sr_experiments.config.messages import explained, unknown_choice, unknown_key
 from sr_experiments.config.schema import CHOICES, Change, RunConfig, Section
 from sr_experiments.core.errors import UserError

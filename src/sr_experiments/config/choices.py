@@ -35,10 +35,10 @@ def help_text(overrides: Sequence[str]) -> str:
     from omegaconf import OmegaConf, open_dict
 
     with explained(), initialize_config_dir(str(conf_dir()), "sr_experiments", version_base="1.3"):
-        config = compose("config", overrides=list(overrides), return_hydra_config=True)
-        hydra = config.hydra
-    with open_dict(config):
-        del config["hydra"]
+        cfg = compose("config", overrides=list(overrides), return_hydra_config=True)
+        hydra = cfg.hydra
+    with open_dict(cfg):
+        del cfg["hydra"]
     chosen = {group: str(choice) for group, choice in hydra.runtime.choices.items()}
     groups = [
         f"{'' if group in chosen else '+'}{group}: "
@@ -46,5 +46,5 @@ def help_text(overrides: Sequence[str]) -> str:
         for group, choices in config_groups(conf_dir()).items()
     ]
     template = Template(hydra.help.template)
-    keys = OmegaConf.to_yaml(config).rstrip()
+    keys = OmegaConf.to_yaml(cfg).rstrip()
     return template.substitute(APP_CONFIG_GROUPS="\n".join(groups), CONFIG=keys)
