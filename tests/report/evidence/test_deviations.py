@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.paths import shipped
 from sr_experiments.report.evidence.collect import collect
@@ -105,6 +106,36 @@ def test_settings_of_the_papers_are_keys_of_a_config(name: str) -> None:
                 group, *_, key = path.split(".")
                 assert f"{key}:" in text[group], path
             json.dumps({p: s.value for p, s in table.recipe_of(column).items()})
+
+
+ROWS = [
+    ("activation", "relu", 2, "activation_sweep", "activation=relu"),
+    ("activation", "leaky_relu", 4, "activation_sweep", "activation=leaky_relu"),
+    ("activation", "swish", 4, "activation_sweep", "activation=swish"),
+    ("activation", "mish", 2, "activation_sweep", "activation=mish"),
+    ("deconvolution", "plain", 2, "deconvolution_sweep", "convolution=plain"),
+    ("deconvolution", "deconvolution", 3, "deconvolution_sweep", "convolution=deconvolution"),
+    ("swa", "baseline", 2, "swa_sweep", "scheduler.factor=0.5"),
+    ("swa", "swa_3", 2, "swa_sweep", "scheduler.factor=0.1"),
+    *(
+        ("distillation", method, 2, "distillation_sweep", f"method={method}")
+        for method in ("supervised", "fakd", "lsfd", "contrastive_cosine", "contrastive_l1")
+    ),
+    ("platform", "srcnn", 2, "platform_methods", "recipe=srcnn"),
+    ("platform", "vdsr", 3, "platform_methods", "recipe=vdsr"),
+]
+
+
+@pytest.mark.parametrize(("paper", "column", "scale", "experiment", "choice"), ROWS)
+def test_at_budget_paper_a_row_is_composed_as_its_paper_has_it(
+    paper: str, column: str, scale: int, experiment: str, choice: str
+) -> None:
+    table = next(table for table in load_paper(paper).tables if table.recipe)
+    recipe = table.recipe_of(table.column(column))
+    overrides = [f"+experiment={experiment}", choice, f"scale={scale}", "budget=paper"]
+    assert deviations(recipe, compose(overrides).model_dump(), scale) == []
+    small = compose([*overrides[:-1], "budget=quick"]).model_dump()
+    assert deviations(recipe, small, scale)
 
 
 def test_a_setting_of_another_part_is_refused(tmp_path: Path) -> None:
