@@ -77,6 +77,7 @@ ACROSS = {
     ("deconvolution", "everywhere_drops"),
     ("deconvolution", "deconvolution_as_fast_as_batch_norm"),
     ("deconvolution", "deconvolution_beats_batch_norm"),
+    ("platform", "one_network_for_all_scales"),
     ("platform", "residual_learns_faster"),
     ("platform", "residual_scores_higher"),
     ("platform", "weight_decay_counters_overfitting"),

@@ -104,26 +104,27 @@ def test_what_several_papers_need_is_the_same_run(places):
 def test_a_stage_that_cannot_begin_ends_no_other_and_what_is_done_is_left_alone(
     places, capfd, tmp_path
 ):
-    # EDSR takes the key, SRCNN of the second stage does not.
+    # EDSR, of the first and the last stage, takes the key; SRCNN and VDSR do not.
     words = ["deconvolution", *SMOKE, "model.n_resblocks=1", "scale=2", "convolution=plain"]
     assert reproduce.main(words) == 1
     out = capfd.readouterr().out
     assert summary(out, "deconvolution") == {
-        **{"stages": 2, "runs": 1, "computed": 1, "there": 0, "failed": 0},
+        **{"stages": 4, "runs": 2, "computed": 2, "there": 0, "failed": 0},
         "tables": len(load_paper("deconvolution").tables),
     }
-    assert "deconvolution: srcnn_deconvolution_sweep: model.n_resblocks: " in out.splitlines()[-2]
+    for stage in ("srcnn_deconvolution_sweep", "deconvolution_without_residual"):
+        assert f"deconvolution: {stage}: model.n_resblocks: " in out
     assert (tmp_path / "report" / "deconvolution.md").is_file()
     assert out.count("index.html") == 2, "one report: among its files, and as the last line"
 
     results = {path: path.stat().st_mtime_ns for path in places.glob("*/*/result.json")}
-    assert len(results) == 2
+    assert len(results) == 3  # with bicubic
     # The plan knows these very runs again, by the identity that they gave themselves.
     stage = Survey().stage("deconvolution_sweep", words[1:])
     assert stage.runs
     assert not stage.ahead
     assert reproduce.main(words) == 1
-    assert summary(capfd.readouterr().out, "deconvolution")["there"] == 1
+    assert summary(capfd.readouterr().out, "deconvolution")["there"] == 2
     assert {p: p.stat().st_mtime_ns for p in places.glob("*/*/result.json")} == results
 
 
@@ -132,10 +133,10 @@ def test_runs_that_fail_are_counted_and_the_next_stage_still_runs(places, capfd)
     assert reproduce.main([*words, "data=folder", "data.train.source=nowhere"]) == 1
     out, err = capfd.readouterr()
     assert summary(out, "deconvolution") == {
-        **{"stages": 2, "runs": 2, "computed": 0, "there": 0, "failed": 2, "tables": 0},
+        **{"stages": 4, "runs": 6, "computed": 0, "there": 0, "failed": 6, "tables": 0},
     }
     assert "1 of 1 runs have no result, for the reasons above" in out
-    assert out.count("nowhere: neither a known data set") == 2, "once for each stage"
+    assert out.count("nowhere: neither a known data set") == 6, "once for each run"
     assert "Traceback" not in out + err
     assert not list(places.glob("*/*/result.json"))
 
@@ -177,7 +178,7 @@ def test_a_stage_whose_process_is_killed_does_not_end_the_next(places, capfd, mo
     out = capfd.readouterr().out
     killed_line = "3 of 3 runs have no result; its process was ended by signal SIGKILL"
     assert f"swa: swa_sweep: {killed_line}" in out
-    assert summary(out, "deconvolution")["failed"] == 6
+    assert summary(out, "deconvolution")["failed"] == 13
 
 
 def test_ctrl_c_ends_everything_and_the_same_command_goes_on(environment, places, tmp_path):

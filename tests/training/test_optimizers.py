@@ -29,6 +29,7 @@ def optimizer_of(*words):
     [
         ("sgd", torch.optim.SGD, {"momentum": 0, "weight_decay": 0}),
         ("momentum", torch.optim.SGD, {"momentum": 0.9, "nesterov": False, "weight_decay": 0}),
+        ("vdsr", torch.optim.SGD, {"momentum": 0.9, "weight_decay": 1e-4}),
         ("srcnn", torch.optim.SGD, {"momentum": 0.9}),
         ("adagrad", torch.optim.Adagrad, {"lr_decay": 0, "weight_decay": 0}),
         ("adam", torch.optim.Adam, {"betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0}),
@@ -36,7 +37,7 @@ def optimizer_of(*words):
     ],
 )
 def test_words_are_the_papers_optimisers(word, kind, constants):
-    made, module = optimizer_of(f"optimizer={word}")
+    made, module = optimizer_of(f"optimizer={word}", "budget=paper")
     assert type(made) is kind
     group = made.param_groups[0]
     assert group["lr"] == 0.5

@@ -69,8 +69,8 @@ class ECBSR(Network):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The blocks, each with its activation."""
-        return tuple(f"body.{i}" for i in range(self.n_blocks))
+        """The first convolution and the blocks, each with its activation."""
+        return ("head", *(f"body.{i}" for i in range(self.n_blocks)))
 
     def forward(self, lr: Tensor) -> Tensor:
         """``(N, 1, h, w)`` in [0, 1] -> ``(N, 1, scale * h, scale * w)``, unclipped."""

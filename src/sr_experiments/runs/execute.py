@@ -105,7 +105,7 @@ def execute(plan: "Plan", console: Console) -> None:
             trained = _training_record(
                 plan,
                 data,
-                updates=updates,
+                updates=updates if diverged_at is None else config.updates,
                 seconds=seconds,
                 updates_timed=updates - first,
                 validation_seconds=cost.validation_seconds,

@@ -67,7 +67,7 @@ class TrainingRecord(Record):
     ``precision`` names TF32 where a GPU may use it; ``skipped_batches`` had a loss far above the
     usual (``training.spike``). ``start`` and ``teacher`` are the directories of parents. A control
     that was allowed to diverge has no scores; ``diverged_at`` is the update from which on its loss
-    was no number.
+    was no number of its ``updates``.
     """
 
     data: str
