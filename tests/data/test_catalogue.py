@@ -13,6 +13,7 @@ from PIL import Image
 from sr_experiments.core.errors import UserError
 from sr_experiments.data import catalogue, layouts
 from sr_experiments.data.__main__ import main
+from sr_experiments.data.catalogue import IMAGE_SETS, Piece, archives
 from sr_experiments.data.fetch.verify import describe, verify
 from sr_experiments.imaging.io import read_image, write_png
 
@@ -169,6 +170,13 @@ def test_lr_is_matched_one_to_one(tmp_path: Path) -> None:
     (tmp_path / "Set5/LR_bicubic/X2/headx2.png").unlink()
     with pytest.raises(UserError, match=r"head\.png has no LR partner headx2\.png"):
         layouts.find_lr(tmp_path, "Set5", 2)
+
+
+@pytest.mark.parametrize("name", [name for name, s in IMAGE_SETS.items() if s.source])
+def test_every_source_has_an_archive_that_gives_the_set(name: str) -> None:
+    for scales in ((), (2, 4)):
+        given = [piece for archive in archives(name, scales) for piece in archive.gives]
+        assert given == [Piece(name, scale) for scale in (None, *scales)]
 
 
 def test_an_unknown_set_is_answered_with_the_nearest() -> None:

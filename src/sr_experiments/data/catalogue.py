@@ -16,6 +16,7 @@ Sizes and SHA-256 of DIV2K's files: TensorFlow Datasets' checksum list.
 
 import difflib
 import importlib.util
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -240,16 +241,11 @@ def archives(name: str, lr_scales: tuple[int, ...] = ()) -> list[Archive]:
                 name=dataset.name,
                 remedy=dataset.remedy,
             )
-    scales = (None, *lr_scales)
-    of_div2k = [d for d in datasets if d.source and d.source.startswith("DIV2K/")]
-    benchmarks = [d.name for d in datasets if d.source == "benchmark"]
-    if len(of_div2k) + len(benchmarks) < len(datasets):
-        raise NotImplementedError(f"{name}: no archive is known for one of its sources")
-    found = [_div2k(d.name, s) for d in of_div2k for s in scales]
-    if benchmarks:
-        pieces = tuple(Piece(name, scale) for name in benchmarks for scale in scales)
-        found.append(_benchmark(pieces))
-    return found
+    wanted: dict[str, list[Piece]] = {}
+    for dataset in datasets:
+        pieces = [Piece(dataset.name, scale) for scale in (None, *lr_scales)]
+        wanted.setdefault(dataset.source or "", []).extend(pieces)
+    return [file for source, pieces in wanted.items() for file in _ARCHIVES[source](pieces)]
 
 
 def embedded(split: str) -> list[Path]:
@@ -285,7 +281,12 @@ def embedded(split: str) -> list[Path]:
     return paths
 
 
-def _div2k(name: str, scale: int | None) -> Archive:
+def _div2k(pieces: Sequence[Piece]) -> list[Archive]:
+    """The archives of parts of DIV2K, one for each."""
+    return [_div2k_archive(piece.image_set, piece.scale) for piece in pieces]
+
+
+def _div2k_archive(name: str, scale: int | None) -> Archive:
     split = name.removeprefix("DIV2K/")
     size, sha256 = _DIV2K_FILES[split, scale]
     top = f"DIV2K_{split}_HR" if scale is None else f"DIV2K_{split}_LR_bicubic"
@@ -300,17 +301,26 @@ def _div2k(name: str, scale: int | None) -> Archive:
     )
 
 
-def _benchmark(pieces: tuple[Piece, ...]) -> Archive:
+def _benchmark(pieces: Sequence[Piece]) -> list[Archive]:
     """The archive that holds all benchmark sets, wanted for some of its pieces."""
-    return Archive(
+    archive = Archive(
         file="benchmark.tar",
         base_url=BENCHMARK_URL,
         bytes=None,
         sha256=None,
         target="",
         top="benchmark",
-        gives=pieces,
+        gives=tuple(pieces),
     )
+    return [archive]
+
+
+#: ``ImageSet.source`` -> what makes the archives of parts that come from there.
+_ARCHIVES: Mapping[str, Callable[[Sequence[Piece]], list[Archive]]] = {
+    "DIV2K/train": _div2k,
+    "DIV2K/valid": _div2k,
+    "benchmark": _benchmark,
+}
 
 
 def _unknown(name: str, known: list[str]) -> UserError:

@@ -39,7 +39,7 @@ class RunProgress(Callback):
         self.began = 0.0
         self.first = 0
         self.said = 0.0
-        self.scored, self.images, self.scoring_began = 0, 0, 0.0
+        self.scored, self.images, self.scoring_began, self.did = 0, 0, 0.0, ""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin, perhaps in the middle."""
@@ -68,7 +68,7 @@ class RunProgress(Callback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add a bar for the images."""
-        self._begin_scoring("validating", trainer.num_val_batches)
+        self._begin_scoring("validating", "validated", trainer.num_val_batches)
 
     def on_validation_batch_end(
         self,
@@ -79,8 +79,13 @@ class RunProgress(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Move the bar."""
-        self._one_scored("validated")
+        """Move the bar; a log gets a line now and then."""
+        self.scored += 1
+        self.progress.update(self.scoring, completed=self.scored)
+        ahead = self.images - self.scored
+        if not self.bar and ahead and time.monotonic() - self.said >= _SCORING:
+            left = self._left(self.scoring_began, self.scored, ahead)
+            self._say(f"{self.did} {self.scored} of {self.images} images  {left} left")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the bar of the images away."""
@@ -89,19 +94,9 @@ class RunProgress(Callback):
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin a bar for the images."""
         self.progress.start()
-        self._begin_scoring(f"scoring {self.title}", trainer.num_test_batches)
+        self._begin_scoring(f"scoring {self.title}", "scored", trainer.num_test_batches)
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Move the bar."""
-        self._one_scored("scored")
+    on_test_batch_end = on_validation_batch_end
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the bar away."""
@@ -118,18 +113,10 @@ class RunProgress(Callback):
         """Take the bars away."""
         self.progress.stop()
 
-    def _begin_scoring(self, doing: str, batches: Any) -> None:
-        self.scored, self.images = 0, sum(batches)
+    def _begin_scoring(self, doing: str, did: str, batches: Any) -> None:
+        self.scored, self.images, self.did = 0, sum(batches), did
         self.scoring_began = self.said = time.monotonic()
         self.scoring = self.progress.add_task(doing, total=self.images, note="")
-
-    def _one_scored(self, did: str) -> None:
-        self.scored += 1
-        self.progress.update(self.scoring, completed=self.scored)
-        ahead = self.images - self.scored
-        if not self.bar and ahead and time.monotonic() - self.said >= _SCORING:
-            left = self._left(self.scoring_began, self.scored, ahead)
-            self._say(f"{did} {self.scored} of {self.images} images  {left} left")
 
     @staticmethod
     def _left(began: float, done: int, ahead: int) -> str:
