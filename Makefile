@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
-	@echo "  Variables: PAPERS='activation ...' (default: all)  BUDGET=smoke|quick|study|paper"
+	@echo "  Variables: PAPERS='activation ...' (default: all)  BUDGET=smoke|quick|desk|study|paper"
 	@echo "             LAUNCHER=basic|joblib|slurm|ray  OPTIONS='key=value ...'"
 
 setup: $(READY) ## Create .venv and install the suite into it

@@ -8,9 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
+from sr_experiments.core.paths import conf_dir
 from sr_experiments.data.catalogue import EMBEDDED, embedded
 from sr_experiments.data.datamodule import SuperResolutionData
 from sr_experiments.data.sources import find_images
@@ -61,6 +63,25 @@ def test_every_word_for_a_source(find, data_root, tmp_path, monkeypatch):
     assert find(str(folder)).name == "Set5" and find(str(folder)).paths == find("Set5").paths
     monkeypatch.chdir(folder)
     assert find(".").name == "Set5"
+
+
+def test_several_sources_are_one_list(find, data_root):
+    """As ``data=pool`` wants them; file numbers choose from the numbered set alone."""
+    write(data_root / "train" / "T91", "t1", "t2")
+    write(data_root / "BSR" / "BSDS500" / "data" / "images" / "train", "2092", "8049")
+    write(data_root / "train" / "BSDS500" / "test", "2018")
+    write(data_root / "DIV2K" / "DIV2K_test_LR_bicubic" / "X4", "0901x4", "0902x4", "0903x4")
+    pool = yaml.safe_load((conf_dir() / "data" / "pool.yaml").read_text())["train"]
+    found = find(pool["source"], numbers="0901-0902")
+    names = [path.stem for path in found.paths]
+    assert names == ["t1", "t2", "2092", "8049", "2018", "0901x4", "0902x4"]
+    assert found.name == "T91 + BSDS500/train + BSDS500/test + DIV2K/test_LR_x4"
+    assert found.fingerprint != find([*pool["source"][1:], "T91"], numbers="0901-0902").fingerprint
+    assert find(["T91"]) == find("T91")
+    with pytest.raises(UserError, match=r"images of T91 \+ Set5 are not numbered"):
+        find(["T91", "Set5"], numbers="0901")
+    with pytest.raises(UserError, match=r"t1\.png and t1\.png have the same name"):
+        find(["T91", "T91"])
 
 
 @pytest.mark.parametrize("alias", ["BSD100", "BSDS100", "b100", "B100"])

@@ -57,6 +57,15 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _sources(value: Any) -> Any:
+    """A text, or several; a union alone would name its types in the error's key."""
+    value = tuple(map(_text, value)) if isinstance(value, list | tuple) else _text(value)
+    texts = value if isinstance(value, tuple) and value else (value,)
+    if not all(isinstance(text, str) and text for text in texts):
+        raise PydanticCustomError("sources", "a data set or folder, or a list of them")
+    return value
+
+
 def _called(value: Any) -> Any:
     """A node whose ``_target_`` is null calls nothing."""
     return None if isinstance(value, Mapping) and value.get("_target_", "") is None else value
@@ -127,9 +136,9 @@ class Training(Section):
 
 
 class Source(Section):
-    """One list of ground-truth images."""
+    """One list of ground-truth images; of several sources, those of one after those of another."""
 
-    source: Text
+    source: Annotated[str | tuple[str, ...], BeforeValidator(_sources)]
     numbers: Text | None
 
 

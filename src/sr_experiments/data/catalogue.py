@@ -37,6 +37,8 @@ class ImageSet:
         images: how many it holds.
         aliases: other names in use for the same images.
         numbers: its file numbers, for a numbered set.
+        folders: where it lies under the data root or its folder ``train``, if not in a folder of
+            its own name.
         source: the name that ``fetch`` downloads it by; None if there is no download.
         remedy: for a set without a download, how to get it.
     """
@@ -46,6 +48,7 @@ class ImageSet:
     images: int
     aliases: tuple[str, ...] = ()
     numbers: range | None = None
+    folders: tuple[str, ...] = ()
     source: str | None = None
     remedy: str = ""
 
@@ -102,6 +105,31 @@ IMAGE_SETS: dict[str, ImageSet] = {
             100,
             numbers=range(801, 901),
             source="DIV2K/valid",
+        ),
+        ImageSet(
+            "DIV2K/test_LR_x4",
+            "DIV2K's test photographs at a quarter of their size, 0901-1000",
+            100,
+            numbers=range(901, 1001),
+            folders=("DIV2K_test_LR_x4", "DIV2K/DIV2K_test_LR_bicubic/X4"),
+            remedy="get DIV2K_test_LR_bicubic_X4.zip (data.vision.ee.ethz.ch/cvl/DIV2K) and unpack "
+            "it there",
+        ),
+        ImageSet(
+            "T91",
+            "Yang et al.'s images, which SRCNN and VDSR are trained on",
+            91,
+            remedy="get it from a mirror of SRCNN's training images and put it there",
+        ),
+        *(
+            ImageSet(
+                f"BSDS500/{split}",
+                f"Berkeley photographs, {split}; its val holds B100",
+                200,
+                folders=(f"BSDS500/{split}", f"BSR/BSDS500/data/images/{split}"),
+                remedy="get BSR_bsds500.tgz (Berkeley's segmentation page) and unpack it there",
+            )
+            for split in ("train", "test")
         ),
         ImageSet("Set5", "classic photographs", 5, source="benchmark"),
         ImageSet("Set14", "classic images", 14, source="benchmark"),

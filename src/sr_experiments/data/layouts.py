@@ -6,6 +6,7 @@ Under one data root these are recognised, set and folder names in any case of le
   ``DIV2K`` (the root may be that folder itself);
 - EDSR-PyTorch's merged layout: 0801-0900 inside ``DIV2K_train_HR``;
 - ``benchmark/Set5/HR/baby.png``, ``Set5/HR/``, ``benchmark/Set5/``, ``Set5/``, under any alias;
+- other training images as ``train/T91/t1.png`` or ``T91/``, and where :class:`ImageSet` says;
 - LR images as ``DIV2K_train_LR_bicubic/X2/0001x2.png`` and ``Set5/LR_bicubic/X2/babyx2.png``.
 
 DIV2K's splits are told apart by file number, never by folder: in the merged layout a validation
@@ -202,6 +203,9 @@ def _own(wanted: ImageSet, images: list[Path]) -> list[Path]:
 
 def _hr_folders(root: Path, wanted: ImageSet) -> Iterator[Path]:
     """The folders that may hold a set's HR images, the likeliest first."""
+    for place in wanted.folders:
+        for home in (root, *_children(root, "train")):
+            yield from _descendants(home, place)
     if wanted.numbers is not None:
         for home in (*_children(root, "DIV2K"), root):
             yield from _children(home, f"DIV2K_{_split(wanted)}_HR")
@@ -229,13 +233,21 @@ def _lr_folders(root: Path, wanted: ImageSet, scale: int) -> Iterator[tuple[Path
 
 
 def _set_folders(root: Path, wanted: ImageSet) -> Iterator[Path]:
-    for home in (*_children(root, "benchmark"), root):
+    for home in (*_children(root, "benchmark"), *_children(root, "train"), root):
         for name in wanted.names:
             yield from _children(home, name)
 
 
 def _split(wanted: ImageSet) -> str:
     return wanted.name.removeprefix("DIV2K/")
+
+
+def _descendants(folder: Path, place: str) -> list[Path]:
+    """Folders at a relative path such as ``BSDS500/train``, in any case of letters."""
+    found = [folder]
+    for name in place.split("/"):
+        found = [child for parent in found for child in _children(parent, name)]
+    return found
 
 
 def _children(folder: Path, name: str) -> list[Path]:
@@ -288,6 +300,9 @@ def _remedy(root: Path, wanted: ImageSet) -> str:
 
 
 def _expected_tree(wanted: ImageSet) -> str:
+    if wanted.folders:
+        also = f"   (or {', '.join(f'{place}/' for place in wanted.folders[1:])})"
+        return f"expected:\n  {wanted.folders[0]}/   {wanted.images} images{also}"
     if wanted.numbers is not None:
         first, last = wanted.numbers[0], wanted.numbers[-1]
         folder = f"DIV2K/DIV2K_{_split(wanted)}_HR/"

@@ -43,7 +43,7 @@ class ImageFiles:
 
 
 def find_images(
-    source: str,
+    source: str | Sequence[str],
     root: Path,
     cache: Path,
     *,
@@ -55,32 +55,71 @@ def find_images(
 
     Args:
         source: ``embedded/train|val|test``, ``embedded``, a data set of the catalogue
-            by name or alias (``DIV2K/train``, ``DIV2K``, ``Set5``, ``BSD100`` ...), or a folder.
+            by name or alias (``DIV2K/train``, ``DIV2K``, ``Set5``, ``BSD100`` ...), or a folder; or
+            several of these.
         root: the data root.
         cache: where hashes of unchanged files are remembered.
-        numbers: a range of DIV2K, such as ``0801-0810``.
+        numbers: a range of a numbered set, such as ``0801-0810``; of several sources, of those that
+            are numbered.
         lr_from_disk: take low-resolution partners from disk.
         scale: of those partners.
 
     Raises:
-        UserError: nothing of that name, nothing there, or no partners.
+        UserError: nothing of that name, nothing there, no partners, or no source is numbered.
     """
-    name = source
-    resolved = _BENCHMARKS.get(source, source)
-    dataset = catalogue.known(resolved)
-    if numbers is not None and dataset is None:
+    several = [source] if isinstance(source, str) else list(source)
+    resolved = [_BENCHMARKS.get(one, one) for one in several]
+    numbered = [one for one in resolved if (s := catalogue.known(one)) and s.numbers]
+    if numbers is not None and not numbered:
         raise UserError(
             "source-not-numbered",
             "numbers={numbers}: the images of {source} are not numbered",
             numbers=numbers,
-            source=resolved,
+            source=" + ".join(resolved),
         )
-    lr: Sequence[Path] | None = None
+    found = [
+        _find(one, alias, root, numbers if one in numbered else None, lr_from_disk, scale)
+        for alias, one in zip(several, resolved, strict=True)
+    ]
+    paths = [path for _, images, _ in found for path in images]
+    lr = [path for _, _, partners in found for path in partners]
+    stems: dict[str, Path] = {}
+    for path in paths:  # scores are kept by this name
+        if path.stem in stems:
+            raise UserError(
+                "two-images-of-one-name",
+                "{source}: {first} and {second} have the same name (without suffix); rename or "
+                "leave out one",
+                source=" + ".join(several),
+                first=stems[path.stem].name,
+                second=path.name,
+            )
+        stems[path.stem] = path
+    files = [*paths, *lr]
+    hashes = hash_files(files, cache)
+    fingerprint = hashlib.sha256()
+    for path, digest in zip(files, hashes, strict=True):
+        fingerprint.update(f"{path.stem}\0{digest}\n".encode(errors="surrogateescape"))
+    return ImageFiles(
+        name=" + ".join(name for name, _, _ in found),
+        paths=tuple(paths),
+        fingerprint=fingerprint.hexdigest(),
+        lr_paths=tuple(lr) if lr_from_disk else None,
+        hashes=tuple(hashes[: len(paths)]),
+    )
+
+
+def _find(
+    source: str, alias: str, root: Path, numbers: str | None, lr_from_disk: bool, scale: int
+) -> tuple[str, Sequence[Path], Sequence[Path]]:
+    """Name, images and low-resolution partners (if wanted) of one source."""
+    name, lr = alias, None
+    dataset = catalogue.known(source)
     paths: Sequence[Path]
-    if resolved.startswith("embedded/"):
-        paths = catalogue.embedded(resolved.removeprefix("embedded/"))
+    if source.startswith("embedded/"):
+        paths = catalogue.embedded(source.removeprefix("embedded/"))
     elif dataset is not None:
-        name = source if source in _BENCHMARKS else dataset.name
+        name = alias if alias in _BENCHMARKS else dataset.name
         paths = find_split(root, dataset.name, numbers=numbers)
         if lr_from_disk:
             lr = find_lr(root, dataset.name, scale, numbers=numbers)
@@ -98,32 +137,10 @@ def find_images(
         raise UserError(
             "no-lr-on-disk",
             "data.lr=disk: {source} has no x{scale} images on disk; use data.lr=make",
-            source=resolved,
+            source=source,
             scale=scale,
         )
-    stems: dict[str, Path] = {}
-    for path in paths:  # scores are kept by this name
-        if stems.setdefault(path.stem, path) != path:
-            raise UserError(
-                "two-images-of-one-name",
-                "{source}: {first} and {second} have the same name but for their suffixes; "
-                "rename one",
-                source=source,
-                first=stems[path.stem].name,
-                second=path.name,
-            )
-    files = [*paths, *(lr or [])]
-    hashes = hash_files(files, cache)
-    fingerprint = hashlib.sha256()
-    for path, digest in zip(files, hashes, strict=True):
-        fingerprint.update(f"{path.stem}\0{digest}\n".encode(errors="surrogateescape"))
-    return ImageFiles(
-        name=name,
-        paths=tuple(paths),
-        fingerprint=fingerprint.hexdigest(),
-        lr_paths=tuple(lr) if lr is not None else None,
-        hashes=tuple(hashes[: len(paths)]),
-    )
+    return name, paths, lr or ()
 
 
 def _folder_name(folder: Path) -> str:

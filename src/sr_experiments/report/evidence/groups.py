@@ -14,7 +14,7 @@ from sr_experiments.report.paper.definition import PaperNetwork, PaperTable
 from sr_experiments.runs.records import NetworkRecord, Run
 
 #: Budgets, the largest first; others follow.
-BUDGETS = ("paper", "study", "quick", "smoke")
+BUDGETS = ("paper", "study", "desk", "quick", "smoke")
 #: Runs that differ in one of these never share a table.
 SEPARATE = ("choices.budget", "network.name", "network.size", "training.data")
 #: Besides choices and settings, what sets runs of one scale apart if they differ in it.
