@@ -89,6 +89,30 @@ def test_a_table_in_latex(report: Document) -> None:
     assert table_latex(report.tables[0], 1) != table_latex(report.tables[0], 2)
 
 
+def test_mean_errors_stand_below_psnr_where_the_table_asks_for_them(
+    tmp_path: Path, write_run: Writer
+) -> None:
+    scores = {"Set5": {"baby": (30.0, 0.9)}}
+    for seed, error in enumerate((-6.0, -6.5)):
+        write_run(scores, seed=seed, mean_error=error)
+    write_run(scores, activation="mish", mean_error=0.004)
+    write_run(scores, activation="swish")  # of a time when it was not recorded
+    write_run(scores, bicubic=True, mean_error=-0.01)
+    (table,) = PAPER.tables
+    asks = PAPER.model_copy(update={"tables": [table.model_copy(update={"mean_error": True})]})
+    for paper in (PAPER, asks):
+        found = document(paper, collect(tmp_path / "runs"), tmp_path / "runs")
+        lines = [cells(line) for line in to_latex(found).splitlines()]
+        shown = [line[2:] for line in lines if line[1:2] == ["mean error"]]
+        wanted = ["$-0.01$", "", "$-6.25$", "", "--", "", "--", "", "$+0.00$", ""]
+        assert shown == ([wanted] if paper is asks else [])
+        rows = csv.DictReader(StringIO(scores_csv(found)))
+        (row,) = [
+            r for r in rows if (r["column"], r["metric"], r["ours"]) == ("relu", "psnr", "30.0")
+        ]
+        assert float(row["mean_error"]) == -6.25
+
+
 def test_costs_are_of_one_device_and_relative_to_the_first(
     tmp_path: Path, write_run: Writer
 ) -> None:

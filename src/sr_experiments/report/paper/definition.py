@@ -117,6 +117,7 @@ class PaperTable(StrictModel):
         varies: what columns may differ in besides their selectors: a path, or the head of several
             (``network``, ``settings.training``).
         recipe: settings of all columns as the paper has them, which our runs are compared with.
+        mean_error: whether ours have a line with the mean error of images beside PSNR.
         published: scale -> data set -> column -> PSNR in dB, or (PSNR, SSIM).
     """
 
@@ -132,6 +133,7 @@ class PaperTable(StrictModel):
     varies: list[Text] = Field(default_factory=list)
     recipe: Recipe = Field(default_factory=dict)
     published: dict[int, dict[str, dict[str, Published]]] = Field(default_factory=dict)
+    mean_error: bool = False
     note: Text | None = None
 
     def protocols(self, dataset: str) -> ProtocolPair:
