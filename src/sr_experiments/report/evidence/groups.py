@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sr_experiments.report.evidence.best_of import best_runs
+from sr_experiments.report.evidence.curves import best_runs
 from sr_experiments.report.paper.definition import PaperNetwork, PaperTable
 from sr_experiments.runs.records import NetworkRecord, Run
 
