@@ -22,7 +22,7 @@ from sr_experiments.data.patches import CropSampler, cut
 from sr_experiments.data.sources import find_images
 from sr_experiments.data.store import Pairs, open_pairs
 from sr_experiments.imaging.resize import downscale, imresize
-from sr_experiments.metrics.scoring import score_batch
+from sr_experiments.metrics.scoring import score_batch, score_image
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.models.network import upscale
 from sr_experiments.training.module import Supervised
@@ -205,8 +205,8 @@ def scoring(folder: Path, rounds: int) -> Iterator[Figure]:
     note = ""
     if basicsr:
         works.append((theirs, 2))
-        ours = score_batch(sr[None], hr[None], SCALE)[0].tolist()
-        same = (ours[0], ours[1], ours[4], ours[5])  # y and rgb
+        ours = score_image(sr, hr, SCALE)
+        same = (*ours["y"], *ours["rgb"])
         difference = max(abs(a - b) for a, b in zip(same, theirs(), strict=True))
         note = f"largest difference {difference:.1e}"
     seconds = alternate(works, rounds)

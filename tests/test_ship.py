@@ -50,7 +50,7 @@ def write_run(folder: Path, scale: int, gain: float, network: ECBSR | None) -> P
         for weights, more in kinds.items():
             for protocol in ("y", "y_first"):
                 psnr = {n: 7.0 if protocol == "y" else v + more for n, v in images.items()}
-                rows += [f"{dataset},{n},{weights},{protocol},{v},0.5" for n, v in psnr.items()]
+                rows += [f"{dataset},{n},{weights},{protocol},{v},0.5,0.0" for n, v in psnr.items()]
                 mean = Mean(psnr=sum(psnr.values()) / len(psnr), ssim=0.5, images=len(psnr))
                 means.setdefault(dataset, {}).setdefault(weights, {})[protocol] = mean
     training = TrainingRecord(

@@ -238,6 +238,20 @@ def test_the_config_is_shown_without_importing_torch(imported):
     assert not modules & {"torch", "lightning"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "key", "value"),
+    [
+        (["+experiment=ecbsr_ships", "scale=3"], "start", {"scale": 2}),
+        (["recipe=vdsr", "model=vdsr", "budget=paper"], "training.scales", [2, 3, 4]),
+    ],
+)
+def test_the_config_is_shown_resolved(imported, arguments, key, value):
+    shown = yaml.safe_load(imported(*arguments, "--cfg", "job", "--resolve")[0])
+    for part in key.split("."):
+        shown = shown[part]
+    assert shown == value
+
+
 def test_help_lists_every_choice_without_importing_torch(imported):
     shown, modules = imported("--help")
     assert "hydra" in modules and "torch" not in modules

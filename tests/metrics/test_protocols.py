@@ -110,6 +110,17 @@ def test_a_batch_holds_the_scores_of_its_images(images):
             assert values[name, "ssim"][1] == pytest.approx(1, abs=1e-12)
 
 
+def test_the_mean_error_is_signed_and_of_the_planes_of_psnr(images):
+    hr = chw(images[1]).clamp(0, 245)
+    brighter = hr + 10
+    brighter[:, 0] = 0  # within the border that every protocol cuts
+    values = dict(zip(COLUMNS, score_batch(brighter[None], hr[None], 2)[0].tolist(), strict=True))
+    assert values["rgb", "mean_error"] == values["rgb_div2k", "mean_error"] == 10
+    assert values["y", "mean_error"] == pytest.approx(10 * 219 / 255, abs=1e-9)
+    swapped = score_batch(hr[None], brighter[None], 2)[0].tolist()
+    assert swapped[COLUMNS.index(("rgb", "mean_error"))] == -10
+
+
 def test_images_that_cannot_be_scored_are_refused():
     image = torch.zeros(3, 40, 30, dtype=torch.uint8)
     with pytest.raises(UserError, match=r"40x28 pixels .* ground truth 40x30"):

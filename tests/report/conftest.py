@@ -40,6 +40,7 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
         also: Sequence[str] = (),
         history: Sequence[tuple[int, int, float, float | None]] = (),
         diverged_at: int | None = None,
+        mean_error: float | None = None,
     ) -> Path:
         nonlocal count
         count += 1
@@ -80,6 +81,8 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
         directory = tmp_path / "runs" / experiment / name
         directory.mkdir(parents=True)
         header = "dataset,image,weights,protocol,psnr,ssim"
+        if mean_error is not None:  # runs written before lack it
+            header, rows = f"{header},mean_error", [f"{row},{mean_error!r}" for row in rows]
         (directory / "scores.csv").write_text("\n".join([header, *rows]) + "\n")
         training = {
             "data": said["data"],

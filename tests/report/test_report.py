@@ -201,7 +201,7 @@ def test_the_page_is_sound(runs: Path, tmp_path: Path) -> None:
     assert "prefers-color-scheme: dark" in html
     names = [tag for tag, _ in page.tags]
     tables = [i for i, tag in enumerate(names) if tag == "table"]
-    assert len(tables) == 4  # at a glance, claims, Table 1, its cost
+    assert len(tables) == 5  # at a glance, reference scores, claims, Table 1, its cost
     assert all(names[i + 1] == "caption" for i in tables)
     # Each in a container of its own that scrolls, by keyboard too.
     assert all(page.tags[i - 1][1]["class"] == "scroll" for i in tables)

@@ -7,7 +7,7 @@ import pytest
 from sr_experiments.core.errors import UserError
 from sr_experiments.runs import directory as directory_module
 from sr_experiments.runs.directory import RunDirectory, find, slug
-from sr_experiments.runs.records import Mean, Record, Result
+from sr_experiments.runs.records import ImageScore, Mean, Record, Result
 
 ONE = "0123456789abcdef" * 4
 TWIN = "01234567" + "f" * 56  # another run whose name would be the same
@@ -52,11 +52,11 @@ def test_states_come_back_as_they_were_written(begun):
 
 def test_scores_and_result_keep_every_digit(begun):
     psnr = 0.1 + 0.2
-    begun.write_scores([("Set5", "baby, small", "raw", "y", psnr, None)])
-    begun.write_scores([("Set5", "baby, small", "raw", "y", psnr, 1 / 3)])
+    for ssim in (None, 1 / 3):
+        begun.write_scores([("Set5", "baby, small", "raw", "y", ImageScore(psnr, ssim, -0.7))])
     header, line = (begun.path / "scores.csv").read_text().splitlines()
-    assert header == "dataset,image,weights,protocol,psnr,ssim"
-    assert line == 'Set5,"baby, small",raw,y,0.30000000000000004,0.3333333333333333'
+    assert header == "dataset,image,weights,protocol,psnr,ssim,mean_error"
+    assert line == 'Set5,"baby, small",raw,y,0.30000000000000004,0.3333333333333333,-0.7'
     result = a_result(psnr)
     begun.write_result(result)
     assert begun.result() == result and "größe" in (begun.path / "result.json").read_text()
@@ -67,7 +67,7 @@ def test_scores_and_result_keep_every_digit(begun):
 
 @pytest.mark.parametrize("what", ["status", "scores", "result", "config"])
 def test_a_failing_write_keeps_the_old(begun, monkeypatch, what):
-    begun.write_scores([("a", "b", "raw", "y", 1.0, None)])
+    begun.write_scores([("a", "b", "raw", "y", ImageScore(1.0, None))])
     begun.write_result(a_result(1.0))
     before = {p.name: p.read_bytes() for p in begun.path.iterdir()}
 
@@ -75,7 +75,7 @@ def test_a_failing_write_keeps_the_old(begun, monkeypatch, what):
         raise OSError(28, "No space left on device")
 
     def rows():
-        yield ("a", "b", "raw", "y", 2.0, None)
+        yield ("a", "b", "raw", "y", ImageScore(2.0, None))
         full()
 
     monkeypatch.setattr(Record, "to_json", full)

@@ -143,7 +143,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("by", _by, replace=True)
 
 
-def _by(choice: Any, table: DictConfig) -> Any:
+def _by(choice: Any, table: dict[Any, Any]) -> Any:
     """``${by:${budget.name},{quick: 4, paper: 32}}``: an entry of a small table; null is none."""
     choice = "none" if choice is None else choice
     if choice not in table:
@@ -153,7 +153,9 @@ def _by(choice: Any, table: DictConfig) -> Any:
             choice=choice,
             known=", ".join(map(str, table)),
         )
-    return table[choice]
+    found = table[choice]
+    # `--cfg job --resolve` puts nodes in the place of interpolations, where it has no plain ones.
+    return OmegaConf.create(found) if isinstance(found, dict | list) else found
 
 
 def _changes(parsed: Iterable[Override]) -> list[Change]:

@@ -41,6 +41,20 @@ def psnr(a: Tensor, b: Tensor, peak: float = 255.0) -> Tensor:
     return 10 * torch.log10(peak**2 / error)
 
 
+def mean_error(a: Tensor, b: Tensor) -> Tensor:
+    """Signed mean of a - b over C, H and W of each image: how much too bright ``a`` is.
+
+    Args:
+        a: ``(N, C, H, W)``, any dtype.
+        b: same shape.
+
+    Returns:
+        float64 ``(N,)``, in the unit of the images.
+    """
+    first, second = (x.mean(dim=(1, 2, 3), dtype=torch.float64) for x in (a, b))
+    return first - second
+
+
 def ssim(
     a: Tensor,
     b: Tensor,

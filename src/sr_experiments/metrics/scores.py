@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,8 +11,19 @@ from torchmetrics import Metric
 from sr_experiments.metrics.protocols import PROTOCOLS, Score
 from sr_experiments.metrics.scoring import COLUMNS, score_batch
 
-#: Per image, in the order of the data set: PSNR and SSIM, each float64 ``(n_images,)``.
-Table = dict[str, tuple[Tensor, Tensor | None]]
+
+class TableOfScores(NamedTuple):
+    """Per image, in the order of the data set, each float64 ``(n_images,)``.
+
+    The mean error is signed, SR minus HR in grey levels of 255; SSIM may be None.
+    """
+
+    psnr: Tensor
+    ssim: Tensor | None
+    mean_error: Tensor
+
+
+Table = dict[str, TableOfScores]
 
 
 class Scores(Metric):
@@ -81,7 +92,7 @@ class Scores(Metric):
         Every process has to call it.
 
         Returns:
-            protocol -> (PSNR, SSIM or None), float64 ``(n_images,)`` each.
+            protocol -> the scores of its images.
 
         Raises:
             RuntimeError: an image was never seen, or by more than one process.
@@ -96,7 +107,12 @@ class Scores(Metric):
             ]
             raise RuntimeError(f"of {self.n_images} images, {' and '.join(found)}")
         values = dict(zip(COLUMNS, self.table.unbind(1), strict=True))
-        return {name: (values[name, "psnr"], values.get((name, "ssim"))) for name in PROTOCOLS}
+        return {
+            name: TableOfScores(
+                values[name, "psnr"], values.get((name, "ssim")), values[name, "mean_error"]
+            )
+            for name in PROTOCOLS
+        }
 
     def means(self) -> dict[str, Score]:
         """The data set's score under each protocol: the mean of the images' dB and SSIM.
@@ -105,7 +121,7 @@ class Scores(Metric):
         """
         return {
             name: Score(psnr.mean().item(), None if ssim is None else ssim.mean().item())
-            for name, (psnr, ssim) in self.compute().items()
+            for name, (psnr, ssim, _) in self.compute().items()
         }
 
     def _wrap_compute(self, compute: Callable) -> Callable:
@@ -117,8 +133,10 @@ class Scores(Metric):
             # would lose its axis.
             table = wrapped(*args, **kwargs)
             return {
-                name: (psnr.reshape(-1), None if ssim is None else ssim.reshape(-1))
-                for name, (psnr, ssim) in table.items()
+                name: TableOfScores(
+                    psnr.reshape(-1), None if ssim is None else ssim.reshape(-1), error.reshape(-1)
+                )
+                for name, (psnr, ssim, error) in table.items()
             }
 
         return as_vectors

@@ -7,14 +7,15 @@ from torch import Tensor
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.colour import demo_luma, luma, round_to_uint8
-from sr_experiments.metrics.functional import psnr, ssim_map
+from sr_experiments.metrics.functional import mean_error, psnr, ssim_map
 from sr_experiments.metrics.protocols import PROTOCOLS, WINDOW_SIZE, Score, Space
 
 #: What :func:`score_batch` measures of an image, column by column: (protocol, quantity).
-COLUMNS: tuple[tuple[str, Literal["psnr", "ssim"]], ...] = tuple(
+COLUMNS: tuple[tuple[str, Literal["psnr", "mean_error", "ssim"]], ...] = tuple(
     (p.name, quantity)
     for p in PROTOCOLS.values()
-    for quantity in (("psnr", "ssim") if p.ssim_window else ("psnr",))
+    for quantity in ("psnr", "mean_error", "ssim")
+    if quantity != "ssim" or p.ssim_window
 )
 
 
@@ -89,15 +90,15 @@ def score_batch(
         plane = demo_luma(sr, grey) if sr_luma is None else sr_luma
         planes["y_network"] = plane, demo_luma(hr, grey)
     columns: list[Tensor] = []
-    errors: dict[tuple[Space, int], Tensor] = {}
+    errors: dict[tuple[Space, int], tuple[Tensor, Tensor]] = {}
     full_maps: dict[Space, Tensor] = {}
     for protocol in PROTOCOLS.values():
         space = protocol.space if protocol.space in planes else "y_uint8"
         a, b = (_cut(plane, protocol.shave(scale)) for plane in planes[space])
         key = space, protocol.extra_shave
         if key not in errors:  # two protocols may differ in SSIM alone
-            errors[key] = psnr(a, b)
-        columns.append(errors[key])
+            errors[key] = psnr(a, b), mean_error(a, b)
+        columns += errors[key]
         if protocol.ssim_window is None:
             continue
         if protocol.ssim_window == "valid" and space in full_maps:

@@ -24,6 +24,7 @@ from sr_experiments.runs.records import (
     SCORE_COLUMNS,
     SCORES,
     STATUS,
+    ImageScore,
     Result,
     State,
     Status,
@@ -104,7 +105,7 @@ class RunDirectory:
         started, experiment = (status.started, status.experiment) if status else (None, "")
         self._write_status(state, started, error, experiment)
 
-    def write_scores(self, rows: Iterable[tuple[str, str, str, str, float, float | None]]) -> None:
+    def write_scores(self, rows: Iterable[tuple[str, str, str, str, ImageScore]]) -> None:
         """Write ``scores.csv``: one line for each (image, data set, weights, protocol)."""
         with (
             atomic_write(self.path / SCORES) as temporary,
@@ -112,10 +113,9 @@ class RunDirectory:
         ):
             writer = csv.writer(f)
             writer.writerow(SCORE_COLUMNS)
-            for dataset, image, weights, protocol, psnr, ssim in rows:
+            for *names, scores in rows:
                 # repr: the shortest text that reads back as the same double.
-                last = "" if ssim is None else repr(ssim)
-                writer.writerow((dataset, image, weights, protocol, repr(psnr), last))
+                writer.writerow([*names, *("" if x is None else repr(x) for x in scores)])
 
     def write_result(self, result: Result) -> None:
         """Write ``result.json``, the summary that reports read."""

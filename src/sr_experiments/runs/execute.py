@@ -34,7 +34,7 @@ from sr_experiments.runs.assembly import (
 )
 from sr_experiments.runs.identity import flat, relevant
 from sr_experiments.runs.processes import Team, rank, started_outside
-from sr_experiments.runs.records import Mean, NetworkRecord, Result, TrainingRecord
+from sr_experiments.runs.records import ImageScore, Mean, NetworkRecord, Result, TrainingRecord
 from sr_experiments.training.callbacks.averaging import WeightAveraging
 from sr_experiments.training.callbacks.clipping import AdjustableClipping
 from sr_experiments.training.callbacks.guards import FiniteLoss, LossSpikes, WorldSize
@@ -265,14 +265,15 @@ def _updates_done(checkpoint: Path) -> int:
 
 def _score_rows(
     module: Scored, data: SuperResolutionData
-) -> Iterator[tuple[str, str, str, str, float, float | None]]:
+) -> Iterator[tuple[str, str, str, str, ImageScore]]:
     names = {pairs.name: pairs.hr.names for pairs in data.benchmarks}
     for dataset, entry in module.tables.items():
         for weights, table in entry.items():
             for index, image in enumerate(names[dataset]):
-                for protocol, (psnr, ssim) in table.items():
+                for protocol, (psnr, ssim, error) in table.items():
                     last = None if ssim is None else ssim[index].item()
-                    yield dataset, image, weights, protocol, psnr[index].item(), last
+                    score = ImageScore(psnr[index].item(), last, error[index].item())
+                    yield dataset, image, weights, protocol, score
 
 
 def _training_record(

@@ -15,17 +15,23 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 STATUS, RESULT, SCORES, HISTORY = "status.json", "result.json", "scores.csv", "history.csv"
 #: The resolved config of the run.
 CONFIG = "config.yaml"
-#: Columns of ``scores.csv``: one line for each (image, data set, weights, protocol).
-SCORE_COLUMNS = ("dataset", "image", "weights", "protocol", "psnr", "ssim")
+#: Columns of ``scores.csv``: one line for each (image, data set, weights, protocol). Runs written
+#: before lack the last.
+SCORE_COLUMNS = ("dataset", "image", "weights", "protocol", "psnr", "ssim", "mean_error")
 
 State = Literal["running", "finished", "failed", "interrupted"]
 
 
 class ImageScore(NamedTuple):
-    """PSNR in dB and, where the protocol has one, SSIM of one image."""
+    """PSNR in dB and, where the protocol has one, SSIM of one image.
+
+    ``mean_error`` is SR minus HR in grey levels of 255, on the planes of PSNR; None in runs that
+    did not record it.
+    """
 
     psnr: float
     ssim: float | None
+    mean_error: float | None = None
 
 
 class ScoreKey(NamedTuple):

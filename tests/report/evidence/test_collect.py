@@ -43,6 +43,17 @@ def test_ssim_may_be_absent_and_psnr_infinite(tmp_path: Path, write_run: Writer)
     assert run.scores[ScoreKey("Set5", "raw", "rgb_div2k")]["bird"] == ImageScore(30.0, None)
 
 
+def test_mean_error_is_read_where_it_was_recorded(tmp_path: Path, write_run: Writer) -> None:
+    write_run(SET5, folder="before")
+    write_run(SET5, folder="now", mean_error=-6.25)
+    before, now = collect(tmp_path / "runs").runs
+    key = ScoreKey("Set5", "raw", "y")
+    assert (before.scores[key]["baby"].mean_error, now.scores[key]["baby"].mean_error) == (
+        None,
+        -6.25,
+    )
+
+
 def cut(path: Path) -> None:
     path.write_text(path.read_text()[:-40])
 

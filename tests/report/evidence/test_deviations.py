@@ -93,6 +93,7 @@ def test_settings_of_the_papers_are_keys_of_a_config(name: str) -> None:
     """Every dotted path is one that some choice of ``conf/`` has, so a comparison finds it."""
     known = {"weights", "start", "start_optimizer", "start.scale", "start.training.epochs"}
     known |= {"start.scheduler.factor", "start.averaging", "data.train.source"}
+    known |= {"start.method", "start.training.scales"}
     known |= {"teacher.model.n_resblocks", "teacher.model.n_feats", "clipping.algorithm"}
     text = {
         folder.name: "\n".join(file.read_text("utf-8") for file in folder.glob("*.yaml"))
@@ -130,8 +131,9 @@ ROWS = [
 def test_at_budget_paper_a_row_is_composed_as_its_paper_has_it(
     paper: str, column: str, scale: int, experiment: str, choice: str
 ) -> None:
-    table = next(table for table in load_paper(paper).tables if table.recipe)
-    recipe = table.recipe_of(table.column(column))
+    columns = ((t, c) for t in load_paper(paper).tables for c in t.columns if c.id == column)
+    table, found = next(columns)
+    recipe = table.recipe_of(found)
     overrides = [f"+experiment={experiment}", choice, f"scale={scale}", "budget=paper"]
     assert deviations(recipe, compose(overrides).model_dump(), scale) == []
     small = compose([*overrides[:-1], "budget=quick"]).model_dump()

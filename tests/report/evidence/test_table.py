@@ -11,6 +11,7 @@ from sr_experiments.core.errors import UserError
 from sr_experiments.report.evidence.collect import collect
 from sr_experiments.report.evidence.groups import holds
 from sr_experiments.report.evidence.table import Row, Table, build_tables
+from sr_experiments.report.evidence.verdicts import judge
 from sr_experiments.report.paper.load import load_paper
 from sr_experiments.report.render.provenance import disclaimer
 
@@ -281,6 +282,49 @@ def test_a_table_takes_the_runs_of_its_own_experiment_first(
     methods = row(found["methods"], 2, "Set5").ours
     assert {k: v["psnr"].mean for k, v in methods.items()} == {"srcnn": 29.0, "vdsr": 30.0}
     assert set(row(found["optimizer"], 2, "Set5").ours) == {"momentum", "adam"}
+
+
+def test_of_tuned_rates_the_one_that_validates_best_counts(
+    tmp_path: Path, write_run: Writer
+) -> None:
+    """Though another scores higher on the images of the table; all stand in the grid."""
+    paper = load_paper("platform")
+
+    def tried(optimizer: str, lr: float, psnr: float, validation: float | None) -> None:
+        for seed, more in enumerate((-0.1, 0.1)):
+            write_run(
+                one(psnr),
+                experiment="platform_optimizer",
+                seed=seed,
+                choices={"model": "vdsr", "method": "squared_error", "optimizer": optimizer},
+                settings={"model.residual": True, "training.lr": lr, "optimizer.lr": lr},
+                also=["y_first"],
+                history=[]
+                if validation is None
+                else [(0, 500, 40.0, None), (1, 1000, validation + more, None)],
+            )
+
+    for lr, psnr, validation in ((0.1, 31.0, 29.0), (0.01, 30.0, 29.5), (0.001, 32.0, None)):
+        tried("sgd", lr, psnr, validation)
+    tried("momentum", 0.1, 33.0, None)
+    tried("momentum", 0.01, 34.0, None)
+    tried("adam", 0.001, 30.5, None)
+    runs = collect(tmp_path / "runs").runs
+    found = {t.source.id: t for t in build_tables(paper, runs)}
+    best, grid = found["optimizer"], found["optimizer_rates"]
+    assert psnrs(best) == {"sgd": 30.0, "adam": 30.5}
+    assert psnrs(grid) == {
+        **{"sgd_1": 31.0, "sgd_2": 30.0, "sgd_3": 32.0},
+        **{"momentum_1": 33.0, "momentum_2": 34.0, "adam_3": 30.5},
+    }
+    assert [note for note in best.notes if "SGD" in note] == [
+        "x2, SGD: training.lr=0.01, the best on our validation images at the end of training (PSNR "
+        "by y_first, mean over seeds) of 0.1 (29.00 dB), 0.01 (29.50 dB), 0.001 (unknown); scored "
+        "images had no say"
+    ]
+    assert "x2, Momentum is left out: no validation curve tells the best training.lr" in best.notes
+    (verdict,) = [v for v in judge(paper, runs) if v.claim.id == "momentum_beats_sgd"]
+    assert verdict.outcome == "no runs"
 
 
 @pytest.mark.parametrize(

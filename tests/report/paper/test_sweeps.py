@@ -179,6 +179,19 @@ def test_averages_that_do_not_follow_from_their_rows_are_those_of_the_remark() -
     assert wrong == [(2, "swish", 0), (4, "swish", 1)]
 
 
+@pytest.mark.parametrize("name", papers())
+def test_the_list_of_claims_has_each_of_them(name: str) -> None:
+    paper = load_paper(name)
+    listed = (Path(__file__).parents[3] / "docs" / "claims.md").read_text("utf-8")
+    _, _, section = listed.partition(f"`sweeps/{name}.yaml`: ")
+    section = section.partition("\n## ")[0]
+    assert section.startswith(f"{len(paper.claims)} claims tested, {len(paper.untested)} not.")
+    for claim in paper.claims:
+        assert f"`{claim.id}`" in section, claim.id
+    for untested in paper.untested:
+        assert untested.text.rstrip(".") in section, untested.text
+
+
 def test_papers_are_known_by_name() -> None:
     assert "activation" in papers()
     for name in papers():

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -17,6 +17,7 @@ from sr_experiments.report.paper.load import load_paper
 from sr_experiments.report.render.csv_files import claims_csv, scores_csv
 from sr_experiments.report.render.document import Document, document
 from sr_experiments.report.render.latex import escape, table_latex, to_latex
+from sr_experiments.report.render.markdown import to_markdown
 from sr_experiments.report.render.verdict_text import tally, verdict_text
 
 Writer = Callable[..., Path]
@@ -87,6 +88,64 @@ def test_a_table_in_latex(report: Document) -> None:
     assert "not a reproduction" in caption
     # Every table of a paper with the same rows has a label of its own.
     assert table_latex(report.tables[0], 1) != table_latex(report.tables[0], 2)
+
+
+def test_a_section_begins_with_bicubic_and_scored_weights(
+    tmp_path: Path, write_run: Writer
+) -> None:
+    def shown() -> list[Sequence[str]]:
+        found = document(PAPER, collect(tmp_path / "runs"), tmp_path / "runs")
+        text = to_markdown(found).split("\n## ")[1]
+        assert text.startswith("Reference scores\n") == bool(found.anchors)
+        if found.anchors:
+            lines = [line for line in text.splitlines() if line.startswith("| ")]
+            table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+            assert [*table[:1], *table[2:]] == found.anchors
+        return list(found.anchors)
+
+    write_run({"Set5": {"baby": (37.0, 0.93), "bird": (39.0, 0.95)}})
+    assert shown() == []  # what our runs trained is no reference
+    write_run({"Set5": {"baby": (33.0, 0.9), "bird": (34.0, 0.8)}}, bicubic=True)
+    file = write_run(
+        {"Set5": {"baby": (38.0, 0.96), "bird": (38.5, 0.97)}, "mine": {"i": (30.0, 0.9)}},
+        choices={"method": "none"},
+        settings={"weights": "ab" * 32},
+        size="32x256",
+    )
+    (file / "config.yaml").write_text("weights: /somewhere/else/edsr_x2.pt\n")
+    write_run(
+        {"Set5": {"baby": (20.0, 0.1)}},  # another part of the set would not compare
+        choices={"method": "none"},
+        settings={"weights": "cd" * 32},
+    )
+    assert shown() == [
+        ["Scale", "Data set", "Images", "Protocols", "Bicubic", "EDSR 32x256, edsr_x2.pt"],
+        ["x2", "Set5", "2", "y, rgb", "33.50 / 0.8500", "38.25 / 0.9650"],
+    ]
+
+
+def test_mean_errors_stand_below_psnr_where_the_table_asks_for_them(
+    tmp_path: Path, write_run: Writer
+) -> None:
+    scores = {"Set5": {"baby": (30.0, 0.9)}}
+    for seed, error in enumerate((-6.0, -6.5)):
+        write_run(scores, seed=seed, mean_error=error)
+    write_run(scores, activation="mish", mean_error=0.004)
+    write_run(scores, activation="swish")  # of a time when it was not recorded
+    write_run(scores, bicubic=True, mean_error=-0.01)
+    (table,) = PAPER.tables
+    asks = PAPER.model_copy(update={"tables": [table.model_copy(update={"mean_error": True})]})
+    for paper in (PAPER, asks):
+        found = document(paper, collect(tmp_path / "runs"), tmp_path / "runs")
+        lines = [cells(line) for line in to_latex(found).splitlines()]
+        shown = [line[2:] for line in lines if line[1:2] == ["mean error"]]
+        wanted = ["$-0.01$", "", "$-6.25$", "", "--", "", "--", "", "$+0.00$", ""]
+        assert shown == ([wanted] if paper is asks else [])
+        rows = csv.DictReader(StringIO(scores_csv(found)))
+        (row,) = [
+            r for r in rows if (r["column"], r["metric"], r["ours"]) == ("relu", "psnr", "30.0")
+        ]
+        assert float(row["mean_error"]) == -6.25
 
 
 def test_costs_are_of_one_device_and_relative_to_the_first(

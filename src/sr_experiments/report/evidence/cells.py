@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sr_experiments.report.paper.definition import ProtocolPair
-from sr_experiments.report.paper.strict import METRICS, Metric
+from sr_experiments.report.paper.strict import METRICS
 from sr_experiments.runs.records import ImageScore, Run, ScoreKey
 
 
@@ -35,7 +35,10 @@ class Cell:
         return statistics.stdev(values)
 
 
-Cells = Mapping[Metric, Cell]
+#: Signed, SR minus HR in grey levels of 255, under the protocol of PSNR.
+MEAN_ERROR = "mean_error"
+#: By metric, and the mean error where runs recorded it.
+Cells = Mapping[str, Cell]
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,8 @@ def dataset_cells(
 
 def mean_cells(datasets: Sequence[Cells]) -> Cells:
     """The mean over data sets, for the metrics and seeds that all of them have."""
-    means: dict[Metric, Cell] = {}
-    for metric in METRICS:
+    means: dict[str, Cell] = {}
+    for metric in (*METRICS, MEAN_ERROR):
         cells = [dataset[metric] for dataset in datasets if metric in dataset]
         seeds = set.intersection(*(set(cell.by_seed) for cell in cells)) if cells else set()
         if len(cells) == len(datasets) and seeds:
@@ -115,19 +118,17 @@ def _scores(run: Run, dataset: str, weights: str, protocol: str) -> Mapping[str,
 def _cells(
     runs: Sequence[tuple[int, Run]], dataset: str, weights: str, protocols: ProtocolPair
 ) -> Cells:
-    psnr: dict[int, float] = {}
-    ssim: dict[int, float] = {}
-    for seed, run in runs:
-        psnr[seed] = statistics.fmean(
-            score.psnr for score in _scores(run, dataset, weights, protocols.psnr).values()
-        )
-        if protocols.ssim is None:
-            continue
-        values = [score.ssim for score in _scores(run, dataset, weights, protocols.ssim).values()]
-        known = [value for value in values if value is not None]
-        if known and len(known) == len(values):
-            ssim[seed] = statistics.fmean(known)
-    cells: dict[Metric, Cell] = {"psnr": Cell(psnr)}
-    if ssim:
-        cells["ssim"] = Cell(ssim)
+    rules = {"psnr": protocols.psnr, MEAN_ERROR: protocols.psnr}
+    if protocols.ssim is not None:
+        rules["ssim"] = protocols.ssim
+    cells: dict[str, Cell] = {}
+    for quantity, protocol in rules.items():
+        by_seed: dict[int, float] = {}
+        for seed, run in runs:
+            scores = _scores(run, dataset, weights, protocol).values()
+            values = [getattr(score, quantity) for score in scores]
+            if values and None not in values:
+                by_seed[seed] = statistics.fmean(values)
+        if by_seed:
+            cells[quantity] = Cell(by_seed)
     return cells

@@ -155,15 +155,18 @@ def _scores(path: Path) -> dict[ScoreKey, dict[str, ImageScore]]:
         rows = list(csv.reader(_text(path).splitlines()))
     except csv.Error as error:
         raise _UnusableError(f"{path.name} is not valid CSV ({error})") from None
-    if not rows or tuple(rows[0]) != SCORE_COLUMNS:
+    # The header of runs written before lacks the last column.
+    if not rows or tuple(rows[0]) not in (SCORE_COLUMNS, SCORE_COLUMNS[:-1]):
         raise _UnusableError(f"{path.name} does not begin with {','.join(SCORE_COLUMNS)}")
     for number, row in enumerate(rows[1:], start=2):
         try:
-            dataset, image, weights, protocol, psnr, ssim = row
-            score = ImageScore(float(psnr), float(ssim) if ssim else None)
+            if len(row) != len(rows[0]):
+                raise ValueError
+            dataset, image, weights, protocol, *texts = row
+            score = ImageScore(float(texts[0]), *(float(t) if t else None for t in texts[1:]))
         except ValueError:
             raise _UnusableError(f"{path.name}: line {number} is broken") from None
-        if score.psnr != score.psnr or score.ssim != score.ssim:  # NaN; SSIM may be None
+        if any(value != value for value in score):  # NaN; all but PSNR may be None
             raise _UnusableError(f"{path.name}: line {number} is not a number")
         # A plain tuple equals a named one; building one for each line takes a third of the time.
         images = scores.get((dataset, weights, protocol))  # type: ignore[call-overload]

@@ -103,7 +103,7 @@ def compare_recipes(table: Table) -> ComparedRecipe:
             place = f"{column.label} x{run.scale}"
             places.append(place)
             lacking += untold(recipe)
-            config = _config(run)
+            config = config_of(run)
             if config is None:
                 unread.append(run.directory.name)
                 continue
@@ -124,7 +124,8 @@ def compare_recipes(table: Table) -> ComparedRecipe:
     )
 
 
-def _config(run: Run) -> Mapping[str, Any] | None:
+def config_of(run: Run) -> Mapping[str, Any] | None:
+    """The resolved config of a run; None if it cannot be read."""
     path = run.directory / CONFIG
     try:
         return _parsed(path, path.stat().st_mtime_ns)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sr_experiments.report.evidence.curves import best_runs
 from sr_experiments.report.paper.definition import PaperNetwork, PaperTable
 from sr_experiments.runs.records import NetworkRecord, Run
 
@@ -33,10 +34,14 @@ NEUTRAL = frozenset({"choices.benchmarks", "choices.model"})
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one table by column, and the values that set them apart from the other tables."""
+    """Runs of one table by column, and the values that set them apart from the other tables.
+
+    ``notes`` say which of several values of a tuned setting was chosen.
+    """
 
     runs: Mapping[str, Sequence[Run]]
     distinct: Mapping[str, Any]
+    notes: Sequence[str] = ()
 
     @property
     def members(self) -> list[Run]:
@@ -80,7 +85,8 @@ def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Grou
 
     A column takes runs of other experiments only where it has none of the table's own. Groups with
     a single column are dropped if another group of the same budget has more: they are runs made
-    for another purpose that happen to match a column, such as a teacher.
+    for another purpose that happen to match a column, such as a teacher. Where the table asks for
+    the best of a setting, runs may differ in it, and those of its best value are kept.
 
     Args:
         source: the table in print.
@@ -94,6 +100,8 @@ def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Grou
     own = _own(source)
     separate = [key for key in SEPARATE if not key.startswith(own)]
     candidates = (choices | settings | {*RECIPE, *SEPARATE}) - NEUTRAL - set(separate)
+    if source.best_of is not None:
+        candidates -= set(source.best_of.settings)
 
     def differs(key: str, apart: Sequence[str]) -> bool:
         return _differs(pairs, key, apart, across=not key.startswith(own))
@@ -112,7 +120,14 @@ def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Grou
     split_groups = []
     for _, group in sorted(groups.items()):
         first = next(iter(group.values()))[0]
-        split_groups.append(Group(group, {key: first.value(key) for key in keys}))
+        notes: list[str] = []
+        if source.best_of is not None:
+            group = {
+                column.id: best_runs(source.best_of, column, group[column.id], notes)
+                for column in source.columns
+                if column.id in group
+            }
+        split_groups.append(Group(group, {key: first.value(key) for key in keys}, notes))
     return sorted(split_groups, key=_rank)
 
 

@@ -93,7 +93,7 @@ def build_tables(paper: Paper, runs: Sequence[Run], budget: str | None = None) -
 
 
 def _table(paper: Paper, source: PaperTable, group: Group, bicubic: Sequence[Run]) -> Table:
-    notes: list[str] = []
+    notes = list(group.notes)
     rows: list[Row] = []
     for scale in sorted({*source.published, *(run.scale for run in group.members)}):
         columns = {

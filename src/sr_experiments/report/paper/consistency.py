@@ -69,6 +69,11 @@ def _table(paper: Paper, at: Location, table: PaperTable) -> Problems:
     selectors: list[tuple[Location, str]] = [
         ((*at, "varies", index), key) for index, key in enumerate(table.varies)
     ]
+    if table.best_of is not None:
+        selectors += [
+            ((*at, "best_of", "settings", index), key)
+            for index, key in enumerate(table.best_of.settings)
+        ]
     for index, column in enumerate(table.columns):
         here = (*at, "columns", index)
         if column.id == BICUBIC:

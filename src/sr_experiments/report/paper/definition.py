@@ -105,6 +105,18 @@ class Column(StrictModel):
     recipe: Recipe = Field(default_factory=dict)
 
 
+class BestOf(StrictModel):
+    """Settings that were tuned: of their values, a column shows the one that validates best.
+
+    Attributes:
+        settings: the path of one, and those of others that follow from it.
+        protocol: of the PSNR on the validation images.
+    """
+
+    settings: Annotated[list[Text], Field(min_length=1)]
+    protocol: PsnrProtocol
+
+
 class PaperTable(StrictModel):
     """A table of the paper, or without published numbers one that only gathers our runs.
 
@@ -116,7 +128,9 @@ class PaperTable(StrictModel):
         other_datasets: the protocols of data sets that the paper does not have.
         varies: what columns may differ in besides their selectors: a path, or the head of several
             (``network``, ``settings.training``).
+        best_of: what was tuned for each column.
         recipe: settings of all columns as the paper has them, which our runs are compared with.
+        mean_error: whether ours have a line with the mean error of images beside PSNR.
         published: scale -> data set -> column -> PSNR in dB, or (PSNR, SSIM).
     """
 
@@ -130,8 +144,10 @@ class PaperTable(StrictModel):
     average: AverageRow | None = None
     columns: Annotated[list[Column], Field(min_length=1)]
     varies: list[Text] = Field(default_factory=list)
+    best_of: BestOf | None = None
     recipe: Recipe = Field(default_factory=dict)
     published: dict[int, dict[str, dict[str, Published]]] = Field(default_factory=dict)
+    mean_error: bool = False
     note: Text | None = None
 
     def protocols(self, dataset: str) -> ProtocolPair:

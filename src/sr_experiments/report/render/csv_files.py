@@ -3,6 +3,7 @@
 import csv
 from io import StringIO
 
+from sr_experiments.report.evidence.cells import MEAN_ERROR
 from sr_experiments.report.evidence.table import Row, Table
 from sr_experiments.report.evidence.verdicts import Verdict
 from sr_experiments.report.paper.definition import Paper
@@ -14,7 +15,7 @@ from sr_experiments.report.render.verdict_text import score_and_protocol, verdic
 SCORES = (
     *("paper", "table", "scale", "dataset", "column", "metric", "protocol", "weights", "budget"),
     *("network", "paper_network", "images", "seeds", "ours", "spread", "published", "difference"),
-    "only_runs_with",
+    *("mean_error", "only_runs_with"),
 )
 CLAIMS = (
     *("paper", "claim", "text", "source", "outcome", "reason", "scope", "counted", "size"),
@@ -71,6 +72,8 @@ def _scores(table: Table, row: Row) -> list[list[object]]:
                     "spread": ours.spread,
                     "only_runs_with": scope,
                 }
+                if metric == "psnr" and MEAN_ERROR in row.ours[column.id]:
+                    line[MEAN_ERROR] = row.ours[column.id][MEAN_ERROR].mean
             if published is not None:
                 line["published"] = fixed(published, places[metric])
                 if ours is not None:

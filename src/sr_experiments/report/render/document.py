@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sr_experiments.report.evidence.anchors import anchor_grid
 from sr_experiments.report.evidence.collect import Collection
 from sr_experiments.report.evidence.groups import BICUBIC_RUNS, holds
 from sr_experiments.report.evidence.table import Table, build_tables
@@ -22,6 +23,8 @@ class Document:
     runs: Sequence[Run]
     root: Path
     skipped: Sequence[tuple[str, str]]
+    #: Head and lines of what to measure the tables by; see :func:`anchor_grid`.
+    anchors: Sequence[Sequence[str]] = ()
 
     def run_names(self, table: Table) -> list[str]:
         """Folders of the runs of a table, below the folder of runs."""
@@ -42,13 +45,15 @@ def document(
         for run in collection.runs
         if budget is None or run.budget == budget or holds(run, BICUBIC_RUNS)
     ]
+    tables = build_tables(paper, collection.runs, budget)
     return Document(
         paper=paper,
-        tables=build_tables(paper, collection.runs, budget),
+        tables=tables,
         verdicts=judge(paper, runs),
         runs=runs,
         root=root,
         skipped=skipped_names(collection, root),
+        anchors=anchor_grid(tables, collection.runs),
     )
 
 

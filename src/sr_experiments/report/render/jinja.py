@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from sr_experiments.report.evidence.anchors import LEGEND as ANCHORS_LEGEND
 from sr_experiments.report.evidence.cost import HEAD as COST_HEAD
 from sr_experiments.report.evidence.cost import LEGEND as COST_LEGEND
 from sr_experiments.report.evidence.cost import cost_rows
@@ -42,6 +43,7 @@ def environment(escape: Callable[[str], str] | None = None, **delimiters: str) -
         **delimiters,  # type: ignore[arg-type]
     )
     made.globals |= {
+        "ANCHORS_LEGEND": ANCHORS_LEGEND,
         "COST_HEAD": COST_HEAD,
         "COST_LEGEND": COST_LEGEND,
         "LABELS": table_text.LABELS,

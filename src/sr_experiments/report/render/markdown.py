@@ -24,7 +24,13 @@ def to_markdown(report: Document) -> str:
 @cache
 def _environment() -> Environment:
     made = environment(_plain)
-    made.filters |= {"prose": _prose, "costs": _costs, "scores": _scores, "verbatim": Verbatim}
+    made.filters |= {
+        "anchors": _anchors,
+        "prose": _prose,
+        "costs": _costs,
+        "scores": _scores,
+        "verbatim": Verbatim,
+    }
     return made
 
 
@@ -37,6 +43,10 @@ def _scores(table: Table) -> Verbatim:
             cells = [f"**{c.text}**" if c.best else c.text for c in line.cells(metrics)]
             grid.append([f"x{block.scale}", _plain(block.dataset), line.label, *cells])
     return _pipes(grid, left=3)
+
+
+def _anchors(grid: Sequence[Sequence[str]]) -> Verbatim:
+    return _pipes([[_plain(cell) for cell in row] for row in grid], left=4)
 
 
 def _costs(rows: Sequence[Sequence[str]]) -> Verbatim:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sr_experiments.report.evidence.cells import Cells
+from sr_experiments.report.evidence.cells import MEAN_ERROR, Cell, Cells
 from sr_experiments.report.evidence.table import Row, Table
 from sr_experiments.report.paper.strict import Metric
 
@@ -15,7 +15,7 @@ ABSENT = "-"
 LEGEND = (
     "Bold: the best variants of a row, at the digits shown; bicubic is a reference only. "
     "Difference: ours minus published, before rounding. Spread: sample standard deviation over "
-    "seeds. n: number of seeds."
+    "seeds. n: number of seeds. Mean error: SR minus HR, in grey levels of 255, as PSNR takes them."
 )
 
 
@@ -46,7 +46,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Block:
-    """A data set at a scale with its lines: ours, spread, seeds, published, difference."""
+    """A data set at a scale with its lines: ours, mean error, spread, seeds, published, ..."""
 
     scale: int
     dataset: str
@@ -87,6 +87,12 @@ def _has_bicubic(table: Table) -> bool:
     return any(row.bicubic and row.ours for row in table.rows)
 
 
+def _mean_error(cells: Cells) -> ColumnText:
+    """It stands below PSNR, with the decimals that tell a shift of brightness from noise."""
+    known = cells.get(MEAN_ERROR)
+    return {"psnr": CellText(ABSENT if known is None else fixed(known.mean, 2, sign=True))}
+
+
 class _Layout:
     """What the rows of a table share: columns, metrics, digits, and whether bicubic is shown."""
 
@@ -95,6 +101,7 @@ class _Layout:
         self.metrics = table.source.metrics
         self.digits = digits(table)
         self.bicubic = _has_bicubic(table)
+        self.mean_error = table.source.mean_error
 
     def lines(self, row: Row) -> list[Line]:
         """Ours, published and their difference, as far as there are any."""
@@ -107,12 +114,20 @@ class _Layout:
         return lines
 
     def _ours(self, row: Row) -> list[Line]:
-        columns: list[Cells] = [row.ours.get(key, {}) for key in self.ids]
+        found = [row.ours.get(key, {}) for key in self.ids]
+        columns = [{m: cells[m] for m in self.metrics if m in cells} for cells in found]
         means = [{metric: cell.mean for metric, cell in cells.items()} for cells in columns]
         counts = {cell.n for cells in columns for cell in cells.values()}
         label = f"ours, n={min(counts)}" if len(counts) == 1 else "ours"
-        bicubic = {m: CellText(fixed(c.mean, self.digits[m])) for m, c in row.bicubic.items()}
+        bicubic = {
+            m: CellText(fixed(row.bicubic[m].mean, self.digits[m]))
+            for m in self.metrics
+            if m in row.bicubic
+        }
         lines = [self._line("ours", self._scores(means), label, bicubic)]
+        if self.mean_error and any(MEAN_ERROR in cells for cells in found):
+            errors = [_mean_error(cells) for cells in (row.bicubic, *found)]
+            lines.append(self._line("error", errors[1:], "mean error", errors[0]))
         if max(counts) > 1:
             lines.append(self._line("spread", [self._spread(cells) for cells in columns]))
         if len(counts) > 1:
@@ -129,7 +144,7 @@ class _Layout:
     ) -> Line:
         return Line(kind, label or kind, [bicubic or {}, *columns] if self.bicubic else columns)
 
-    def _spread(self, cells: Cells) -> ColumnText:
+    def _spread(self, cells: Mapping[Metric, Cell]) -> ColumnText:
         """A spread is smaller than the digits of a score: it has one more."""
         return {
             m: CellText(

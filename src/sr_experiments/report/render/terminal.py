@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from sr_experiments.report.evidence.anchors import LEGEND as ANCHORS_LEGEND
 from sr_experiments.report.evidence.table import Table
 from sr_experiments.report.paper.strict import Metric
 from sr_experiments.report.render.design_text import power, recipe_deviations
@@ -32,6 +33,7 @@ def show(report: Document, console: Console) -> None:
 
     Columns that do not fit the width of the console are wrapped into further blocks.
     """
+    _anchors(report, console)
     _claims(report, console)
     for table in report.tables:
         console.print()
@@ -46,6 +48,20 @@ def show(report: Document, console: Console) -> None:
         _bullets("Notes", table.notes, console)
         _bullets("Deviations from the paper's recipe", recipe_deviations(table), console)
     _bullets("Remarks", report.paper.remarks, console)
+
+
+def _anchors(report: Document, console: Console) -> None:
+    if not report.anchors:
+        return
+    grid = Grid(box=SIMPLE_HEAD, show_edge=False)
+    for number, name in enumerate(report.anchors[0]):
+        grid.add_column(Text(name, overflow="fold"), justify="left" if number < 4 else "right")
+    for row in report.anchors[1:]:
+        grid.add_row(*map(Text, row))
+    console.print()
+    console.print(Text(f"Reference scores of {report.paper.name}", style="bold"))
+    console.print(grid)
+    console.print(Text(ANCHORS_LEGEND, style="dim"))
 
 
 def _claims(report: Document, console: Console) -> None:
