@@ -66,7 +66,7 @@ def research() -> Path:
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Decoded pictures, shared by the whole session and nobody else."""
+    """Decoded images, shared by the whole session and nobody else."""
     return tmp_path_factory.mktemp("cache")
 
 

@@ -34,7 +34,7 @@ def test_the_two_commands_come_first_and_exist():
 
 @pytest.fixture
 def there(tmp_path: Path) -> Path:
-    """What the README's commands name: folders of pictures."""
+    """What the README's commands name: folders of images."""
     photographs = tmp_path / "photographs"
     for folder in ("SR_DIR", "HR_DIR", "IN"):
         (tmp_path / folder).mkdir()
@@ -82,6 +82,6 @@ def test_the_output_of_a_run_is_the_one_shown(cli):
         words = shlex.split(command)
         result = cli(*words[3:], "logger=csv")
         assert result.returncode == 0, result.stderr
-        # Run directories lie in a temporary folder here, and end with a hash of the pictures.
+        # Run directories lie in a temporary folder here, and end with a hash of the images.
         printed = re.sub(r"\S*/runs/runs/(\S+)-[0-9a-f]{8}", r"runs/runs/\1-", result.stdout)
         assert [line.rstrip() for line in printed.splitlines()] == shown.splitlines()

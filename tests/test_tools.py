@@ -164,7 +164,7 @@ def test_a_users_mistake_is_one_line(tmp_path, monkeypatch, capsys, command, arg
     folder(tmp_path / "twins", "a.png", "a.bmp")
     write_png("tiny.png", noise(0, 2, 2))
     Path("bad").mkdir()
-    Path("bad/text.png").write_text("no picture")
+    Path("bad/text.png").write_text("no image")
     assert command.main(arguments) == 2
     output = capsys.readouterr()
     assert output.out == ""

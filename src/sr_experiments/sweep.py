@@ -20,7 +20,7 @@ from sr_experiments.config.compose import SweepConfig, compose_job, config_searc
 from sr_experiments.config.messages import launcher_missing
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
-from sr_experiments.runs.processes import check_tasks, rank
+from sr_experiments.runs.launch import check_tasks, rank
 from sr_experiments.runs.run import run
 
 # Our joblib.yaml and ray.yaml bear the names of the plugins' own schemas; Hydra warns about it in

@@ -21,7 +21,7 @@ SET5 = ("baby", "bird", "butterfly", "head", "woman")
 
 
 def put(root: Path, *names: str, side: int = 8) -> None:
-    """Small pictures, each with values of its own."""
+    """Small images, each with values of its own."""
     for name in names:
         values = np.random.default_rng(zlib.crc32(name.encode())).integers(0, 256, (side, side, 3))
         write_png(root / name, values.astype(np.uint8))

@@ -91,7 +91,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "PAUSE_S", 0.0)
 
 
-def picture(seed: int, side: int = 40) -> bytes:
+def image(seed: int, side: int = 40) -> bytes:
     buffer = io.BytesIO()
     values = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
     Image.fromarray(values).save(buffer, "PNG")
@@ -115,7 +115,7 @@ def tarred(*members: tarfile.TarInfo, content: bytes = b"") -> bytes:
     return buffer.getvalue()
 
 
-GOOD = zipped({f"Set5/HR/{stem}.png": picture(i) for i, stem in enumerate(SET5)})
+GOOD = zipped({f"Set5/HR/{stem}.png": image(i) for i, stem in enumerate(SET5)})
 
 
 def archive_of(content: bytes, file: str = "set.zip", pinned: bool = True) -> Archive:
@@ -148,7 +148,7 @@ def test_whole_and_then_nothing_to_do(tmp_path: Path, server: Server) -> None:
     assert fetch_archive(archive_of(GOOD), tmp_path, server.url)
     assert left_in(tmp_path) == WHOLE
     paths = layouts.find_split(tmp_path, "Set5")
-    assert [path.read_bytes() for path in paths] == [picture(i) for i in range(5)]
+    assert [path.read_bytes() for path in paths] == [image(i) for i in range(5)]
     assert not fetch_archive(archive_of(GOOD), tmp_path, server.url)
     assert len(server.asked) == 1
 
@@ -218,9 +218,9 @@ def test_two_versions_of_a_file_are_not_joined(
     server.content, server.cuts = GOOD, [9_000]
     with pytest.raises(UserError):
         fetch_archive(old, tmp_path, server.url)
-    server.content = zipped({f"Set5/HR/{s}.png": picture(9 + i) for i, s in enumerate(SET5)})
+    server.content = zipped({f"Set5/HR/{s}.png": image(9 + i) for i, s in enumerate(SET5)})
     assert fetch_archive(old, tmp_path, server.url)
-    assert (tmp_path / "benchmark/Set5/HR/baby.png").read_bytes() == picture(9)
+    assert (tmp_path / "benchmark/Set5/HR/baby.png").read_bytes() == image(9)
 
 
 def test_a_wrong_checksum_is_caught_before_unpacking(tmp_path: Path, server: Server) -> None:
@@ -253,7 +253,7 @@ def test_an_unpublished_checksum_is_pinned_and_said(
     assert "nobody has published its checksum" in said and digest in said
 
     (tmp_path / "benchmark/Set5/HR/head.png").unlink()
-    server.content = zipped({f"Set5/HR/{s}.png": picture(9 + i) for i, s in enumerate(SET5)})
+    server.content = zipped({f"Set5/HR/{s}.png": image(9 + i) for i, s in enumerate(SET5)})
     with pytest.raises(UserError, match=r"pinned in .*checksums\.lock\.json"):
         fetch_archive(unknown, tmp_path, server.url)
     server.content = GOOD
@@ -268,7 +268,7 @@ def test_what_was_there_stays_beside_what_comes(tmp_path: Path, server: Server) 
     server.content = GOOD
     fetch_archive(archive_of(GOOD), tmp_path, server.url)
     assert left_in(tmp_path) == WHOLE | {"benchmark/Set5/HR/notes.txt"}
-    assert (folder / "baby.png").read_bytes() == picture(0)
+    assert (folder / "baby.png").read_bytes() == image(0)
 
 
 def zip_member(name: str, mode: int = 0, content: bytes = b"x") -> bytes:
@@ -276,7 +276,7 @@ def zip_member(name: str, mode: int = 0, content: bytes = b"x") -> bytes:
     info.external_attr = mode << 16
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("Set5/HR/baby.png", picture(0))
+        archive.writestr("Set5/HR/baby.png", image(0))
         archive.writestr(info, content)
     return buffer.getvalue()
 
@@ -392,7 +392,7 @@ def test_the_command_fetches_the_benchmark_from_a_mirror(
     tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     members = [tarfile.TarInfo(f"benchmark/Set5/HR/{stem}.png") for stem in SET5]
-    server.content = tarred(*members, content=picture(0))
+    server.content = tarred(*members, content=image(0))
     command = ["fetch", "Set5", "--root", str(tmp_path / "new"), "--url", server.url]
     assert main(command) == 0
     assert "unpacked" in capsys.readouterr().out

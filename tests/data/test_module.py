@@ -1,4 +1,4 @@
-"""Where pictures come from, which are left out, and who scores which."""
+"""Where images come from, which are left out, and who scores which."""
 
 import logging
 import os
@@ -148,21 +148,21 @@ def test_a_folder_has_no_numbers(find, data_root):
 
 
 def module(find, folder, tmp_path, **options):
-    pictures = find(str(folder))
+    images = find(str(folder))
     given = {"scale": 2, "cache": tmp_path / "cache", "batch_size": 4, "patch_size": 12}
-    return SuperResolutionData(pictures, None, [pictures], **given | options)
+    return SuperResolutionData(images, None, [images], **given | options)
 
 
 @pytest.fixture
 def mixed(tmp_path):
-    """Three pictures that hold a patch of 24 pixels, and two that miss it by a row or a column."""
+    """Three images that hold a patch of 24 pixels, and two that miss it by a row or a column."""
     write(tmp_path / "mixed", "a", "c", "e", shape=(24, 40, 3))
     write(tmp_path / "mixed", "b", shape=(23, 60, 3))
     write(tmp_path / "mixed", "d", shape=(60, 23, 3))
     return tmp_path / "mixed"
 
 
-def test_small_pictures_are_refused_with_their_count(find, mixed, tmp_path):
+def test_small_images_are_refused_with_their_count(find, mixed, tmp_path):
     with pytest.raises(UserError) as caught:
         module(find, mixed, tmp_path).setup()
     message = str(caught.value)
@@ -171,7 +171,7 @@ def test_small_pictures_are_refused_with_their_count(find, mixed, tmp_path):
     module(find, mixed, tmp_path, patch_size=11).setup()  # the remedy it names is one
 
 
-def test_small_pictures_are_skipped_with_their_count(find, mixed, tmp_path, caplog):
+def test_small_images_are_skipped_with_their_count(find, mixed, tmp_path, caplog):
     data = module(find, mixed, tmp_path, small="skip")
     with caplog.at_level(logging.WARNING):
         data.setup()
@@ -187,7 +187,7 @@ def test_small_pictures_are_skipped_with_their_count(find, mixed, tmp_path, capl
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
-def test_every_process_scores_its_own_pictures_and_none_counts_twice(find, mixed, tmp_path, world):
+def test_every_process_scores_its_own_images_and_none_counts_twice(find, mixed, tmp_path, world):
     data = module(find, mixed, tmp_path, small="skip")
     data.setup()
     shares = []
@@ -203,7 +203,7 @@ def test_every_process_scores_its_own_pictures_and_none_counts_twice(find, mixed
 
 @pytest.fixture
 def leaking(tmp_path, cache, monkeypatch):
-    """A folder to train on that holds a picture of the embedded benchmark under another name."""
+    """A folder to train on that holds an image of the embedded benchmark under another name."""
     monkeypatch.setenv("SR_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("SR_CACHE", str(cache))
     write(tmp_path / "mine", "first", "second")
@@ -211,7 +211,7 @@ def leaking(tmp_path, cache, monkeypatch):
     return ["data=folder", f"data.train.source={tmp_path / 'mine'}"]
 
 
-def test_a_benchmark_picture_is_not_trained_on(leaking):
+def test_a_benchmark_image_is_not_trained_on(leaking):
     with pytest.raises(UserError) as caught:
         plan(compose(leaking))
     message = str(caught.value)
@@ -221,12 +221,12 @@ def test_a_benchmark_picture_is_not_trained_on(leaking):
     assert not plan(compose([*leaking, "model=bicubic"])).trained  # trains on nothing
 
 
-def test_looking_at_benchmark_pictures_while_training_is_the_fields_habit(leaking):
+def test_looking_at_benchmark_images_while_training_is_the_fields_habit(leaking):
     overrides = ["data.val.source=embedded/test", "data=embedded"]
     assert plan(compose(overrides)).images["val"].paths == tuple(embedded("test"))
 
 
-def test_two_pictures_of_one_name_are_refused(find, tmp_path):
+def test_two_images_of_one_name_are_refused(find, tmp_path):
     folder = tmp_path / "twins"
     for name in ("a.png", "a.bmp"):
         write_png(folder / name, np.zeros((8, 8, 3), np.uint8))

@@ -57,12 +57,12 @@ def test_a_batch_that_cannot_be_shared_out_is_refused():
         sampler()(0, 0, 3)
 
 
-def test_pictures_are_used_equally_often_and_in_changing_order():
+def test_images_are_used_equally_often_and_in_changing_order():
     draw = sampler()
-    images = torch.cat([draw(t).image for t in range(30)]).reshape(-1, 3)  # passes of 3 pictures
+    images = torch.cat([draw(t).image for t in range(30)]).reshape(-1, 3)  # passes of 3 images
     assert (images.sort(1).values == torch.arange(3)).all()
     orders = [tuple(p) for p in images.tolist()]
-    assert len(set(orders)) == 6, "all orders of three pictures come up"
+    assert len(set(orders)) == 6, "all orders of three images come up"
 
 
 def test_crops_are_uniform_and_reach_the_corners():
@@ -79,7 +79,7 @@ def test_crops_are_uniform_and_reach_the_corners():
     assert ((table - expected) ** 2 / expected).sum() < 27  # place and turn are independent
 
 
-def test_crops_of_every_picture_stay_inside():
+def test_crops_of_every_image_stay_inside():
     draw = sampler(batch_size=32)
     drawn = torch.cat([torch.tensor(rows(draw(t))) for t in range(60)])
     for image in range(3):
@@ -107,7 +107,7 @@ def pairs_of_blocks(scale):
     generator = np.random.default_rng(scale)
     high, low = [], []
     for index, (h, w) in enumerate(zip(*(s.tolist() for s in SIZES), strict=True)):
-        # Ragged edges, as of pictures that are no multiple of the scale.
+        # Ragged edges, as of images that are no multiple of the scale.
         hr = generator.integers(0, 256, (h * scale + index % scale, w * scale + scale - 1, 3))
         high.append(hr.astype(np.uint8))
         whole = torch.tensor(hr[: h * scale, : w * scale]).permute(2, 0, 1).double()
@@ -156,7 +156,7 @@ def test_patches_are_the_plain_slices_and_lr_lies_under_hr(scale, by, monkeypatc
         assert torch.equal(F.max_pool2d(hr.double(), scale).to(torch.uint8), lr)
 
 
-def test_a_picture_smaller_than_the_patch_is_refused():
+def test_an_image_smaller_than_the_patch_is_refused():
     with pytest.raises(UserError, match="smaller than the 17x17 patch"):
         sampler(patch_size=17)
     assert len(rows(sampler(patch_size=16)(0))) == 8
@@ -184,9 +184,9 @@ def test_a_gpus_single_gather_gives_the_same_patches(scale):
     high = [
         generator.integers(0, 256, (scale * h, scale * w, 3)).astype(np.uint8) for h, w in sides
     ]
-    pictures, low = store(high), store([image[::scale, ::scale] for image in high])
+    images, low = store(high), store([image[::scale, ::scale] for image in high])
     crops = CropSampler(low.heights, low.widths, 12, 64, 0)(5)
-    for one, factor in ((low, 1), (pictures, scale)):
+    for one, factor in ((low, 1), (images, scale)):
         by_rows = patches._by_rows(one, crops, 12 * factor, factor)
         assert torch.equal(patches._by_pixels(one, crops, 12 * factor, factor), by_rows)
 
@@ -195,17 +195,17 @@ def test_a_gpus_single_gather_gives_the_same_patches(scale):
     ("free", "may_move", "where"),
     [(36_000, True, "meta"), (36_000, False, "cpu"), (35_999, True, "cpu")],
 )
-def test_training_pictures_move_to_the_device_where_they_fit(
+def test_training_images_move_to_the_device_where_they_fit(
     tmp_path, monkeypatch, free, may_move, where
 ):
     """A device without values stands in for a GPU: what is cut there never touches the host."""
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     for index in range(2):
         noise = np.random.default_rng(index).integers(0, 256, (40, 50, 3)).astype(np.uint8)
         write_png(folder / f"{index}.png", noise)
-    pictures = find_images(str(folder), tmp_path, tmp_path)  # 12,000 bytes, 3,000 when halved
+    images = find_images(str(folder), tmp_path, tmp_path)  # 12,000 bytes, 3,000 when halved
     data = SuperResolutionData(
-        pictures, None, [], scale=2, cache=tmp_path, patch_size=16, may_move=may_move
+        images, None, [], scale=2, cache=tmp_path, patch_size=16, may_move=may_move
     )
     data.setup()
     data.teacher_sr = data.train_pairs.hr
@@ -220,14 +220,14 @@ def test_training_pictures_move_to_the_device_where_they_fit(
 
 def test_no_file_is_opened_in_the_steady_state(tmp_path):
     """The audit hook of Python sees every file that is opened; the patches come from a mapping."""
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     for index in range(3):
         noise = np.random.default_rng(index).integers(0, 256, (40, 50, 3)).astype(np.uint8)
         write_png(folder / f"{index}.png", noise)
     cache = tmp_path / "cache"
-    pictures = find_images(str(folder), tmp_path, cache)
-    data = SuperResolutionData(pictures, None, [], scale=2, cache=cache, patch_size=16)
+    images = find_images(str(folder), tmp_path, cache)
+    data = SuperResolutionData(images, None, [], scale=2, cache=cache, patch_size=16)
     data.prepare_data()
     data.setup()
     opened: list[str] = []

@@ -33,8 +33,8 @@ def opened(folder, tmp_path):
     """Open the folder anew, as another run would."""
 
     def call(scale=2, **options):
-        pictures = find_images(str(folder), tmp_path, tmp_path / "cache")
-        return open_pairs(pictures, scale, tmp_path / "cache", **options)
+        images = find_images(str(folder), tmp_path, tmp_path / "cache")
+        return open_pairs(images, scale, tmp_path / "cache", **options)
 
     return call
 
@@ -97,7 +97,7 @@ def test_drawing_batches_opens_no_file(opened, folder):
     assert found == []
 
 
-def test_a_changed_picture_gives_a_new_store(opened, folder, tmp_path):
+def test_a_changed_image_gives_a_new_store(opened, folder, tmp_path):
     before = content(opened())
     old = stores(tmp_path)
     inverted = 255 - read_image(folder / "c.png")
@@ -108,12 +108,12 @@ def test_a_changed_picture_gives_a_new_store(opened, folder, tmp_path):
     assert len(old) == 4 and old < stores(tmp_path) and len(stores(tmp_path)) == 8
 
 
-def test_pictures_that_moved_are_not_decoded_again(opened, folder, tmp_path):
+def test_images_that_moved_are_not_decoded_again(opened, folder, tmp_path):
     opened()
     known = stores(tmp_path)
     folder.rename(tmp_path / "elsewhere")
-    pictures = find_images(str(tmp_path / "elsewhere"), tmp_path, tmp_path / "cache")
-    open_pairs(pictures, 2, tmp_path / "cache")
+    images = find_images(str(tmp_path / "elsewhere"), tmp_path, tmp_path / "cache")
+    open_pairs(images, 2, tmp_path / "cache")
     assert stores(tmp_path) == known
 
 
@@ -168,8 +168,8 @@ def test_the_order_survives_decoding_in_parallel(tmp_path, monkeypatch):
         return read(path, **options)
 
     monkeypatch.setattr(store_module, "read_image", slow_at_first)
-    pictures = find_images(str(tmp_path / "many"), tmp_path, tmp_path / "cache")
-    pairs = open_pairs(pictures, 2, tmp_path / "cache")
+    images = find_images(str(tmp_path / "many"), tmp_path, tmp_path / "cache")
+    pairs = open_pairs(images, 2, tmp_path / "cache")
     assert [int(n) for n in pairs.hr.names] == values
     assert [int(hr.min()) for _, hr in pairs] == [int(hr.max()) for _, hr in pairs] == values
 
@@ -188,8 +188,8 @@ def set5(tmp_path):
 
 def open_from_disk(tmp_path):
     cache = tmp_path / "cache"
-    pictures = find_images("Set5", tmp_path / "data", cache, lr_from_disk=True, scale=2)
-    return open_pairs(pictures, 2, cache)
+    images = find_images("Set5", tmp_path / "data", cache, lr_from_disk=True, scale=2)
+    return open_pairs(images, 2, cache)
 
 
 def test_low_resolution_from_disk(set5, tmp_path):
@@ -223,13 +223,13 @@ for folder in sys.argv[1:3]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read off Linux")
-def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path):
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     for name, count in (("few", 6), ("many", 66)):
         for index in range(count):
-            picture = np.full((1000, 1000, 3), index, np.uint8)
-            write_png(tmp_path / name / f"{index}.png", picture)
+            image = np.full((1000, 1000, 3), index, np.uint8)
+            write_png(tmp_path / name / f"{index}.png", image)
     command = [sys.executable, "-c", MEMORY, str(tmp_path / "few"), str(tmp_path / "many")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     few, many = (tuple(map(int, line.split())) for line in done.stdout.splitlines())
     assert many[0] > 10 * few[0]
-    assert many[1] - few[1] < 60_000, "180 MB of pictures were opened in between"  # kB
+    assert many[1] - few[1] < 60_000, "180 MB of images were opened in between"  # kB

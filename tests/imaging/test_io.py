@@ -102,7 +102,7 @@ def test_a_folder_is_listed_by_name_and_never_empty(tmp_path, caplog):
         list_images(tmp_path / "nowhere")
 
 
-def test_a_written_picture_reads_back(tmp_path):
+def test_a_written_image_reads_back(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
     write_png(tmp_path / "new" / "image.png", image)
     assert np.array_equal(read_image(tmp_path / "new" / "image.png"), image)

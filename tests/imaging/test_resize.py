@@ -91,7 +91,7 @@ def test_bytes_are_rounded_after_each_pass():
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float64, torch.float32])
 @pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 3, 1.7])
 def test_pieces_change_no_value(scale, dtype, monkeypatch):
-    """A processor resizes in pieces of a picture; whole, in bands and row by row are one result."""
+    """A processor resizes in pieces of an image; whole, in bands and row by row are one result."""
     images = noise(5, 41, 67).mul(255).to(dtype)
     results = []
     for piece in (10**9, 900, 1):

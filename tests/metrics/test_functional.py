@@ -85,7 +85,7 @@ def test_maps_of_any_size_are_scikit_images(shape):
         torch.testing.assert_close(found[1, i], expected.flip(0), atol=1e-10, rtol=0)
 
 
-def test_scores_leave_the_pictures_as_they_are():
+def test_scores_leave_the_images_as_they_are():
     a, b = (batch(image).double() for image in pair("chelsea", 15))
     copies = a.clone(), b.clone()
     psnr(a, b), ssim(a, b), ssim(a, b, window="replicate")

@@ -6,6 +6,7 @@ do so only where a change of the losses is meant.
 
 import json
 from functools import cache
+from itertools import combinations, product
 from pathlib import Path
 
 import pytest
@@ -34,21 +35,43 @@ def node(model):
     return compose(words).model
 
 
+def pairs(row):
+    """Every two values of a row, with their places in it."""
+    return set(combinations(enumerate(row), 2))
+
+
+def covering(*values):
+    """Rows of one value each in which any two values of two parameters meet at least once."""
+    rows, every = [], list(product(*values))
+    missing = set().union(*map(pairs, every))
+    while missing:
+        rows.append(max(every, key=lambda row: len(pairs(row) & missing)))
+        missing -= pairs(rows[-1])
+    return rows
+
+
+PARAMETERS = (MODELS, (2, 3, 4), ("relu", "mish", "prelu"), CONVOLUTIONS)
+GRID = covering(*PARAMETERS)
+
+
 def word(group, name):
     return yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text())
 
 
-def pictures(scale, count=4):
+def images(scale, count=4):
     generator = torch.Generator().manual_seed(0)
     shape = (count, 3, 10 * scale, 8 * scale)
     hr = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     return downscale(hr, scale), hr
 
 
-@pytest.mark.parametrize("convolution", CONVOLUTIONS)
-@pytest.mark.parametrize("activation", ["relu", "mish", "prelu"])
-@pytest.mark.parametrize("scale", [2, 3, 4])
-@pytest.mark.parametrize("model", MODELS)
+def test_any_two_values_of_two_parameters_meet_in_the_grid():
+    for first, second in combinations(range(len(PARAMETERS)), 2):
+        met = {(row[first], row[second]) for row in GRID}
+        assert met == set(product(PARAMETERS[first], PARAMETERS[second]))
+
+
+@pytest.mark.parametrize(("model", "scale", "activation", "convolution"), GRID)
 def test_it_trains_and_is_rebuilt_from_its_file(tmp_path, model, scale, activation, convolution):
     parts = {"activation": word("activation", activation)}
     parts["convolution"] = word("convolution", convolution)
@@ -58,7 +81,7 @@ def test_it_trains_and_is_rebuilt_from_its_file(tmp_path, model, scale, activati
     torch.manual_seed(0)
     network = instantiate.build(config, "model")
     module = Supervised(network)
-    lr, hr = pictures(scale)
+    lr, hr = images(scale)
     kind = instantiate.resolve(parts["activation"]["_target_"])
     used = sum(isinstance(part, kind) for part in network.modules())
     assert used >= network_places(network), "each place has an activation of its own"
@@ -155,12 +178,12 @@ def test_sizes_that_make_no_network_are_refused(model, change, says):
 
 
 def losses(model):
-    """Twenty updates of the real training step on fixed pictures, in float32."""
+    """Twenty updates of the real training step on fixed images, in float32."""
     torch.manual_seed(0)
     network = instantiate.build(node(model), "model")
     module = Supervised(network)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    lr, hr = pictures(network.scale)
+    lr, hr = images(network.scale)
     trace = []
     for t in range(20):
         loss = module.training_step(Batch(lr, hr, t), t)

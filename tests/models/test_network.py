@@ -1,4 +1,4 @@
-"""How a network is applied to pictures: in RGB, in luma, in training and in scoring."""
+"""How a network is applied to images: in RGB, in luma, in training and in scoring."""
 
 from typing import ClassVar
 
@@ -29,13 +29,13 @@ class LumaBicubic(Network):
         return imresize(lr, self.scale) * self.gain
 
 
-def picture(*size, seed=0):
+def image(*size, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8, generator=generator)
 
 
 def test_a_network_sees_rgb_or_studio_range_luma():
-    lr = picture(5, 4)
+    lr = image(5, 4)
     network = LumaBicubic(2)
     assert torch.equal(network.encode(lr), luma(lr) / 255)
     assert network.float().encode(lr).dtype == torch.float32
@@ -44,7 +44,7 @@ def test_a_network_sees_rgb_or_studio_range_luma():
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_luma_goes_through_the_network_and_chroma_through_bicubic(scale):
-    lr = picture(9, 7)
+    lr = image(9, 7)
     # Bicubic and the colour matrices are linear: Y, Cb and Cr enlarged are RGB enlarged.
     same, plain = upscale(LumaBicubic(scale), lr), upscale(Bicubic(scale), lr)
     assert same.dtype == torch.uint8 and torch.equal(same, plain)
@@ -55,7 +55,7 @@ def test_luma_goes_through_the_network_and_chroma_through_bicubic(scale):
 
 
 def test_a_luma_network_learns_and_is_scored_on_luma():
-    lr, hr = picture(6, 5), picture(12, 10, seed=1)
+    lr, hr = image(6, 5), image(12, 10, seed=1)
     network = LumaBicubic(2)
     loss = Supervised(network).training_step(Batch(lr, hr, 0), 0)
     wanted = (imresize(luma(lr), 2) - luma(hr)).abs().mean()
@@ -65,7 +65,7 @@ def test_a_luma_network_learns_and_is_scored_on_luma():
 
 
 def test_an_rgb_network_learns_on_rgb():
-    lr, hr = picture(6, 5), picture(12, 10, seed=1)
+    lr, hr = image(6, 5), image(12, 10, seed=1)
     loss = Supervised(Bicubic(2)).training_step(Batch(lr, hr, 0), 0)
     wanted = (imresize(lr.double(), 2) - hr.double()).abs().mean()
     torch.testing.assert_close(loss, wanted)

@@ -22,7 +22,7 @@ def train(network: nn.Module, x: Tensor, y: Tensor) -> None:
 def train_in_two(
     make: Callable[[], nn.Module], x: Tensor, y: Tensor, folder: Path
 ) -> list[dict[str, Tensor]]:
-    """What both processes end with, each having seen every other picture of ``x``."""
+    """What both processes end with, each having seen every other image of ``x``."""
     out = folder / "state"
     arguments = (make, str(folder / "meet"), x, y, str(out))
     multiprocessing.start_processes(_process, arguments, nprocs=2, start_method="spawn")
@@ -35,7 +35,7 @@ def _process(rank, make, file, x, y, out):
     network = make()
     wrapped = nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)
     train(wrapped, x[rank::2], y[rank::2])
-    if rank == 0:  # only one process scores a picture: it must not wait for the other
+    if rank == 0:  # only one process scores an image: it must not wait for the other
         network.eval()(x[:1])
     torch.save(network.state_dict(), f"{out}{rank}")
     os._exit(0)  # PyTorch 2.13 may wait for ever, on its own lock, where gloo is taken down

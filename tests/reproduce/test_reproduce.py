@@ -71,7 +71,7 @@ def summary(text: str, paper: str) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("paper", "budget"), [*((name, "paper") for name in COUNTS), ("swa", "smoke")]
 )
-def test_the_jobs_and_parents_of_a_paper_are_counted_without_its_pictures(paper, budget, places):
+def test_the_jobs_and_parents_of_a_paper_are_counted_without_its_images(paper, budget, places):
     survey, found, runs = Survey(), {}, {}
     for stage in load_paper(paper).stages:
         seen = survey.stage(stage, [f"budget={budget}"])
@@ -146,7 +146,10 @@ def test_runs_that_fail_are_counted_and_the_next_stage_still_runs(places, capfd)
     [
         (["activaton"], f"unknown paper 'activaton'; choose {', '.join(sorted(COUNTS))}"),
         (["swa", "bugdet=smoke"], "bugdet: no such key; did you mean budget?"),
-        (["--plan", "budget=smok"], "budget=smok: no such choice; choose from paper, quick"),
+        (
+            ["--plan", "budget=smok"],
+            "budget=smok: no such choice; choose from desk, paper, quick",
+        ),
         (["swa", "+experiment=swa_sweep"], "+experiment=swa_sweep: is set by the stages"),
         (["swa", "hydra/launcher=joblib", "trainer=ddp"], "trainer.devices=auto"),
     ],

@@ -24,7 +24,7 @@ def fails(cli, *args: str) -> str:
     return result.stderr.strip()
 
 
-def picture(path: Path, height: int = 64, width: int = 64, seed: int = 0) -> Path:
+def image(path: Path, height: int = 64, width: int = 64, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
@@ -73,7 +73,7 @@ def test_a_missing_data_root_shows_the_tree_it_wants_and_the_one_it_found(cli, t
 
 
 def _truncated(folder: Path) -> None:
-    whole = picture(folder / "b.png", 200, 200).read_bytes()
+    whole = image(folder / "b.png", 200, 200).read_bytes()
     (folder / "b.png").write_bytes(whole[: len(whole) // 2])
 
 
@@ -87,9 +87,9 @@ def _truncated(folder: Path) -> None:
     ],
     ids=["truncated", "zero bytes", "text", "empty folder"],
 )
-def test_damaged_pictures_are_named(spoil, said, cli, tmp_path):
+def test_damaged_images_are_named(spoil, said, cli, tmp_path):
     folder = tmp_path / "photos"
-    picture(folder / "a.png")
+    image(folder / "a.png")
     spoil(folder)
     text = fails(cli, "data=folder", f"data.train.source={folder}")
     assert said in text.splitlines()[0]
@@ -99,8 +99,8 @@ def test_damaged_pictures_are_named(spoil, said, cli, tmp_path):
 def test_low_and_high_resolution_of_different_sizes(cli, tmp_path):
     root = tmp_path / "data" / "benchmark" / "Set5"
     for index, name in enumerate(("baby", "bird", "butterfly", "head", "woman")):
-        picture(root / "HR" / f"{name}.png", 64, 64, index)
-        picture(root / "LR_bicubic" / "X2" / f"{name}x2.png", 32, 31 if name == "head" else 32)
+        image(root / "HR" / f"{name}.png", 64, 64, index)
+        image(root / "LR_bicubic" / "X2" / f"{name}x2.png", 32, 31 if name == "head" else 32)
     text = fails(cli, "model=bicubic", "benchmarks.sets=[Set5]", "data.lr=disk")
     assert "head" in text
     assert "32x31" in text

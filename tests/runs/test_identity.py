@@ -283,3 +283,15 @@ def test_numbers_and_low_resolution_files_count(tmp_path):
     assert len({made, disk, train, val}) == 4
     write_png(low, 255 - read_image(low))
     assert identity(*base) == made and identity(*base, "data.lr=disk") != disk
+
+
+@pytest.mark.parametrize(
+    ("words", "title"),
+    [
+        ([], "edsr x2 relu quick s0"),
+        (["model=ecbsr", "optimizer=sgd", "seed=3"], "ecbsr x2 prelu edge sgd quick s3"),
+        (["model=bicubic", "scale=3"], "bicubic x3"),
+    ],
+)
+def test_a_title_names_only_what_is_not_the_default(words, title):
+    assert plan(compose(words)).title == title

@@ -14,7 +14,8 @@ import pytest
 
 from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
-from sr_experiments.runs.processes import Team, check_tasks, rank, started_outside
+from sr_experiments.runs.launch import check_tasks, rank, started_outside
+from sr_experiments.runs.processes import Team
 
 SMOKE = ["budget=smoke", "logger=csv", "benchmarks.save_images=false"]
 TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
@@ -74,7 +75,7 @@ def test_two_processes_give_the_scores_of_one(cli, tmp_path):
     ],
 )
 def test_a_failure_ends_all_processes_with_one_line(cli, tmp_path, override, line):
-    result = cli(*SMOKE, *TWO, override, timeout=60)
+    result = cli(*SMOKE, *TWO, override)
     assert result.returncode == 2
     assert result.stderr.startswith(f"error: {line}")
     assert len(result.stderr.splitlines()) == 1
@@ -89,14 +90,14 @@ def test_nobody_outlives_a_killed_process_and_the_run_resumes(cli, environment, 
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     ) as leader:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not list(tmp_path.glob("runs/runs/*/checkpoints/last.ckpt")):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         helpers = [p for p in processes_with(str(tmp_path)) if p != leader.pid]
         os.kill(leader.pid if victim == "leader" else helpers[0], signal.SIGKILL)
-        _, stderr = leader.communicate(timeout=40)
-    deadline = time.monotonic() + 10
+        _, stderr = leader.communicate(timeout=300)
+    deadline = time.monotonic() + 60
     while processes_with(str(tmp_path)) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert processes_with(str(tmp_path)) == []

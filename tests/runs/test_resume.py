@@ -1,7 +1,6 @@
 """A run that is killed and started again ends with the very same bits."""
 
 import json
-import random
 import signal
 import subprocess
 import sys
@@ -65,7 +64,7 @@ def test_killed_anywhere_the_same_command_ends_bit_identical(every, words, tmp_p
     often = [*words, f"training.checkpoint_every={every}"]
     undisturbed = start(tmp_path, environment | {"SR_RUNS": str(whole)}, *words)
     victim = start(tmp_path, environment | {"SR_RUNS": str(broken)}, *often)
-    kill_after_first_checkpoint(victim, broken, random.uniform(0, 0.3))
+    kill_after_first_checkpoint(victim, broken, delay=every / 100)
     output, _ = undisturbed.communicate()
     assert undisturbed.returncode == 0, output
 

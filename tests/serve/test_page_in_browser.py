@@ -51,7 +51,7 @@ def press(page: Any, name: str, file: str) -> None:
     page.locator(f'.row:has-text("{file}") [data-do={name}]').click()
 
 
-def test_a_picture_is_enlarged_compared_and_downloaded(visit: Open, tmp_path: Path) -> None:
+def test_an_image_is_enlarged_compared_and_downloaded(visit: Open, tmp_path: Path) -> None:
     page = visit()
     truth = photograph(150, 180)
     write_png(tmp_path / "small.png", imresize(truth, 1 / 3))
@@ -85,18 +85,17 @@ def test_a_picture_is_enlarged_compared_and_downloaded(visit: Open, tmp_path: Pa
         slider.press(key)
         assert slider.input_value() == place
         shown.screenshot(path=tmp_path / f"{key}.png")
-        picture = read_image(tmp_path / f"{key}.png")[40:110, 20:160].astype(int)
-        seen[key] = picture
-    # All of it the network's at one end, and bicubic at the other; the page may begin the picture
+        image = read_image(tmp_path / f"{key}.png")[40:110, 20:160].astype(int)
+        seen[key] = image
+    # All of it the network's at one end, and bicubic at the other; the page may begin the image
     # on a fraction of a pixel, which a screen rounds.
     large_one = read_image(large).astype(int)
     plain = imresize(read_image(tmp_path / "small.png"), 3).astype(int)
 
-    def distance(picture: np.ndarray, other: np.ndarray) -> int:
+    def distance(image: np.ndarray, other: np.ndarray) -> int:
         shifts = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
         return min(
-            np.abs(picture - other[40 + dy : 110 + dy, 20 + dx : 160 + dx]).max()
-            for dy, dx in shifts
+            np.abs(image - other[40 + dy : 110 + dy, 20 + dx : 160 + dx]).max() for dy, dx in shifts
         )
 
     assert distance(seen["Home"], large_one) <= 2 < 8 < distance(seen["Home"], plain)
@@ -181,7 +180,7 @@ def test_the_page_fits_and_follows_the_system(visit: Open, width: int, scheme: s
         page.get_by_role("button", name="Add files").press("Enter")
 
 
-def test_consent_is_for_the_pictures_that_are_started_with_it(
+def test_consent_is_for_the_images_that_are_started_with_it(
     visit: Open, server: Server, tmp_path: Path
 ) -> None:
     page = visit()

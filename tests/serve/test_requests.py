@@ -59,7 +59,7 @@ def test_200_megapixels_are_refused_by_the_header_alone(server: Server) -> None:
     assert listed(visitor) == [] and server.folders() == before
 
 
-def test_bombs_in_a_small_picture_fail_alone_and_the_next_file_works(server: Server) -> None:
+def test_bombs_in_a_small_image_fail_alone_and_the_next_file_works(server: Server) -> None:
     visitor = server.visitor()
     text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(200_000_000), 9))
     bomb = post(visitor, "bomb.png", constant_png(100, 100, text))

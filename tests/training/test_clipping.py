@@ -46,10 +46,10 @@ class Recorder(lightning.Callback):
 def batches(count):
     generator = torch.Generator().manual_seed(3)
 
-    def picture(n):
+    def image(n):
         return torch.randint(0, 256, (2, 3, n, n), dtype=torch.uint8, generator=generator)
 
-    return [Batch(picture(6), picture(12), t) for t in range(count)]
+    return [Batch(image(6), image(12), t) for t in range(count)]
 
 
 class Loader:

@@ -29,10 +29,10 @@ class Spoiler(nn.Module):
 def test_a_feature_outlives_a_change_in_place_and_keeps_its_gradient():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(1, 2, 3), Spoiler())
-    taps, picture = FeatureHooks(network, ["0"]), torch.rand(1, 1, 5, 5)
-    assert not network(picture).any()
+    taps, image = FeatureHooks(network, ["0"]), torch.rand(1, 1, 5, 5)
+    assert not network(image).any()
     (feature,) = taps.take()
-    assert torch.equal(feature, network[0](picture)) and feature.any()
+    assert torch.equal(feature, network[0](image)) and feature.any()
     feature.sum().backward()
     # Of a sum over 3 x 3 outputs, each bias has the gradient 9.
     assert network[0].bias.grad.tolist() == [9, 9]

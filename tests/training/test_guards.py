@@ -91,6 +91,13 @@ def test_a_spike_changes_no_weight_and_is_counted(spiked_run):
     assert caught.value.code == "loss-not-finite"
 
 
+def test_a_run_that_has_too_few_processes_stops(spiked_run, monkeypatch):
+    monkeypatch.setattr(WorldSize, "__init__", lambda guard, *_: setattr(guard, "wanted", 2))
+    with pytest.raises(UserError) as caught:
+        spiked_run(1.0)
+    assert caught.value.code == "world-size-differs"
+
+
 def losses_of(guard: LossSpikes, values: list[float], process: SimpleNamespace) -> list[float]:
     """The factor on the gradient of each of an epoch's losses."""
     factors = []

@@ -1,4 +1,4 @@
-"""The pictures that a run keeps are those that it scored."""
+"""The images that a run keeps are those that it scored."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from sr_experiments.training.checkpoints import load_weights
 
 
 @pytest.fixture
-def pictures(tmp_path, cache, monkeypatch):
+def images(tmp_path, cache, monkeypatch):
     monkeypatch.setenv("SR_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("SR_CACHE", str(cache))
 
@@ -34,8 +34,8 @@ def truths():
         yield path.stem, modcrop(hr, 3)
 
 
-def test_what_a_network_made_by_each_kind_of_its_weights(pictures):
-    directory, found = pictures("averaging=swa", "averaging.begin=0")
+def test_what_a_network_made_by_each_kind_of_its_weights(images):
+    directory, found = images("averaging=swa", "averaging.begin=0")
     assert len(found) == 2 * len(embedded("test"))
     for kind, suffix in (("weights", ""), ("weights-averaged", "_averaged")):
         state, node = load_weights(directory / "checkpoints" / f"{kind}.safetensors")
@@ -46,8 +46,8 @@ def test_what_a_network_made_by_each_kind_of_its_weights(pictures):
             assert torch.equal(found[name + suffix].permute(2, 0, 1), sr)
 
 
-def test_what_others_are_compared_with_keeps_the_ground_truth(pictures):
-    _, found = pictures("model=bicubic")
+def test_what_others_are_compared_with_keeps_the_ground_truth(images):
+    _, found = images("model=bicubic")
     for name, hr in truths():
         assert torch.equal(found[f"{name}_hr"].permute(2, 0, 1), hr)
         assert found[name].shape == found[f"{name}_hr"].shape

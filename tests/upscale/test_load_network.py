@@ -89,6 +89,15 @@ def test_foreign_weights(tmp_path, research):
             load_network(file, TWO, architecture=wrong)
 
 
+def test_an_architecture_is_any_network_of_the_configs(tmp_path):
+    save_weights(tmp_path / "w.safetensors", ESPCN(3, 2, 2).state_dict(), {})
+    file = str(tmp_path / "w.safetensors")
+    found = load_network(file, Fraction(3), architecture="espcn:n1=2,n2=2").network
+    assert isinstance(found, ESPCN) and found.size == "5-3-3 (2-2)"
+    with pytest.raises(UserError, match="choose from bicubic, ecbsr, edsr, espcn, fsrcnn, rcan"):
+        load_network(file, TWO, architecture="edsr_baseline")
+
+
 def test_what_holds_no_network_is_refused(tmp_path, network):
     torch.save({"state_dict": {}}, tmp_path / "bare.ckpt")
     (tmp_path / "text.ckpt").write_text("no pickle")

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from string import Template
 
+import yaml
+
 from sr_experiments.config.messages import explained
 from sr_experiments.core.paths import conf_dir
 
@@ -20,6 +22,21 @@ def config_groups(folder: Path) -> Mapping[str, Sequence[str]]:
     for file in sorted(folder.glob("*/*.yaml")):
         found.setdefault(file.parent.name, []).append(file.stem)
     return found
+
+
+@cache
+def default_choices() -> Mapping[str, str]:
+    """Each group with the choice that ``config.yaml`` makes in its list of defaults."""
+    listed = yaml.safe_load((conf_dir() / "config.yaml").read_text())["defaults"]
+    return {group: choice for part in listed if part != "_self_" for group, choice in part.items()}
+
+
+@cache
+def architectures() -> Mapping[str, str]:
+    """The networks of ``conf/model``: module of ``models/`` -> the class in it, as a path."""
+    nodes = [yaml.safe_load(file.read_text()) for file in (conf_dir() / "model").glob("*.yaml")]
+    targets = sorted(node.get("model", node)["_target_"] for node in nodes)
+    return {target.split(".")[-2]: target for target in targets}
 
 
 def help_text(overrides: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from sr_experiments.config.choices import default_choices
 from sr_experiments.core.console import duration
 from sr_experiments.models.complexity import HEIGHT, WIDTH
 from sr_experiments.reproduce.estimate import TimeEstimate
@@ -189,8 +190,9 @@ def _method(work: Plan) -> str:
     choices = work.config.choices
     if not work.trained:
         return "none"
-    usual = {"method": "supervised", "convolution": "plain", "averaging": "none"}
-    return ", ".join(choices[k] for k, c in usual.items() if choices[k] != c) or "supervised"
+    groups = ("method", "convolution", "averaging")
+    told = [choices[group] for group in groups if choices[group] != default_choices()[group]]
+    return ", ".join(told) or choices["method"]
 
 
 def _span(values: Sequence[float], form: str) -> str:

@@ -33,7 +33,8 @@ from sr_experiments.runs.assembly import (
     prepare_teacher,
 )
 from sr_experiments.runs.identity import flat, relevant
-from sr_experiments.runs.processes import Team, rank, started_outside
+from sr_experiments.runs.launch import rank, started_outside
+from sr_experiments.runs.processes import Team
 from sr_experiments.runs.records import ImageScore, Mean, NetworkRecord, Result, TrainingRecord
 from sr_experiments.training.callbacks.averaging import WeightAveraging
 from sr_experiments.training.callbacks.clipping import AdjustableClipping
@@ -169,7 +170,7 @@ def _trainer(
         # Once a sweep is enough: what its runs are compared with keeps the ground truth.
         callbacks.append(SaveImages(directory.path / "images", truth=not plan.trained))
     # Outside SLURM and torchrun the suite starts the processes itself, in an allocation of one task
-    # as well, where Lightning would train alone without a word.
+    # as well, where Lightning would silently train on one device.
     plugins: list[Any] = [
         AtomicCheckpointIO(),
         *([] if started_outside() else [LightningEnvironment()]),

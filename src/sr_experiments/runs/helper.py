@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> int:
     """Compute the task in the file that the leader wrote."""
     file = Path((sys.argv[1:] if argv is None else argv)[0])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the leader's to answer
-    # A helper that has told its failure ends in peace: the leader reports it.
+    # Ends with 0 even after a failure: the leader reports it.
     help_leader(Task(**json.loads(file.read_text())), file.parent, assist)
     return 0
 

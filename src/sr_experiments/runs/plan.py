@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sr_experiments.config.choices import default_choices
 from sr_experiments.config.compose import parent_config
 from sr_experiments.config.schema import RunConfig
 from sr_experiments.core.errors import UserError
@@ -312,9 +313,8 @@ def _title(config: RunConfig) -> list[str]:
     parts = [choices["model"], f"x{config.scale}"]
     if not config.is_trained:
         return parts
-    usual = {"convolution": "plain", "init": "default", "method": "supervised", "optimizer": "adam"}
-    usual |= {"scheduler": "multistep", "clipping": "none", "averaging": "none"}
+    groups = ("convolution", "init", "method", "optimizer", "scheduler", "clipping", "averaging")
     if "activation" in config.model:
         parts.append(choices["activation"])
-    parts += [choices[group] for group, choice in usual.items() if choices[group] != choice]
+    parts += [choices[group] for group in groups if choices[group] != default_choices()[group]]
     return [*parts, choices["budget"], f"s{config.seed}"]

@@ -5,12 +5,16 @@ its helpers itself and tells them which run to compute in a file, so that nobody
 line; that is why a distributed run works inside a sweep, too. Where SLURM or torchrun has started
 the processes already, those of rank above 0 wait until the leader says what to compute.
 
+Not Lightning's launchers: one repeats the command line, which in a sweep is that of all runs, and
+kills the leader, which then cannot say why; the other pickles the trainer. Not
+``torch.multiprocessing.spawn``: it passes an exception on as text, without an error's code, and
+only interrupts orphans, which does not end a collective operation.
+
 Nothing here imports torch before there is something to compute.
 """
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +23,8 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,11 +33,11 @@ from typing import TYPE_CHECKING
 from sr_experiments.core.device import cores
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
+from sr_experiments.runs.launch import HELPER_RANK, outside_start, rank, started_outside
 
 if TYPE_CHECKING:
     from sr_experiments.runs.plan import Plan
 
-_HELPER = "SR_HELPER_RANK"  # set for the helpers that a leader starts
 _GRACE = 15.0  # seconds in which the others should notice by themselves that one has failed
 _turn = 0  # how many messages of the leader this process has written or read
 
@@ -54,73 +59,6 @@ class Task:
 Compute = Callable[[Task], None]
 
 
-def started_outside() -> bool:
-    """Whether SLURM or torchrun has started several processes for this command."""
-    return _outside() is not None
-
-
-def rank() -> int:
-    """This process's place among those of one distributed run; the leader's is 0."""
-    outside = _outside()
-    return outside[0] if outside else int(os.environ.get(_HELPER, 0))
-
-
-def _outside() -> tuple[int, str] | None:
-    """The rank, and a name that all processes of this very start have in common."""
-    get = os.environ.get
-    # The body of a batch script sees the job's tasks as well, but it is one process only: what
-    # counts is the step that srun started.
-    if get("SLURM_PROCID") and int(get("SLURM_STEP_NUM_TASKS") or 1) > 1:
-        words = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT")
-        return int(os.environ["SLURM_PROCID"]), "-".join(["slurm", *(get(w, "0") for w in words)])
-    if get("TORCHELASTIC_RUN_ID") and int(get("WORLD_SIZE") or 1) > 1:
-        words = ("TORCHELASTIC_RUN_ID", "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT")
-        names = ["torchrun", *(get(w, "0") for w in words)]
-        # The agent's process number keeps two starts apart that share a port; nodes have their own.
-        names += [str(os.getppid())] if get("GROUP_WORLD_SIZE", "1") == "1" else []
-        return int(os.environ["RANK"]), "-".join(names)
-    return None
-
-
-def check_tasks(devices: object, num_nodes: int, nodes: int, tasks_per_node: int) -> None:
-    """Refuse a SLURM job whose tasks do not fit the trainer.
-
-    Args:
-        devices: ``trainer.devices``.
-        num_nodes: ``trainer.num_nodes``.
-        nodes: of the job.
-        tasks_per_node: of the job.
-
-    Raises:
-        UserError: naming the keys of both.
-    """
-    if nodes != num_nodes:
-        raise UserError(
-            "slurm-nodes",
-            "hydra.launcher.nodes={nodes} with trainer.num_nodes={num_nodes}: both must be equal",
-            nodes=nodes,
-            num_nodes=num_nodes,
-        )
-    if nodes > 1 and str(tasks_per_node) != str(devices):
-        raise UserError(
-            "slurm-tasks-on-nodes",
-            "hydra.launcher.tasks_per_node={tasks} with trainer.devices={devices} on {nodes} "
-            "nodes: a task computes on one device, so both must be the same number",
-            tasks=tasks_per_node,
-            devices=devices,
-            nodes=nodes,
-        )
-    if tasks_per_node != 1 and str(tasks_per_node) != str(devices):
-        raise UserError(
-            "slurm-tasks",
-            "hydra.launcher.tasks_per_node={tasks} with trainer.devices={devices}: a task computes "
-            "on one device; set trainer=ddp trainer.devices={tasks}, or tasks_per_node=1 (the run "
-            "then starts its processes itself)",
-            tasks=tasks_per_node,
-            devices=devices,
-        )
-
-
 class Team:
     """The processes of one run, from before the trainer is made until all have ended.
 
@@ -135,7 +73,7 @@ class Team:
         self.leads, self.outside = rank() == 0, started_outside()
         self.helpers: list[subprocess.Popen[bytes]] = []
         self.folder = Path()
-        self._changed: dict[str, str | None] = {}
+        self._afterwards = ExitStack()
         self._over = threading.Event()
         if self.outside and self.alone:
             raise UserError(
@@ -159,16 +97,16 @@ class Team:
             self.folder = _meeting(self.plan.runs)
             _tell(self.folder, Task.of(self.plan))
         else:
-            self.folder = Path(tempfile.mkdtemp(prefix="sr-team-"))
+            folder = tempfile.TemporaryDirectory(prefix="sr-team-", ignore_cleanup_errors=True)
+            self.folder = Path(self._afterwards.enter_context(folder))
             # So Lightning joins the processes that stand ready instead of starting its own.
-            self._set("MASTER_ADDR", "127.0.0.1")
-            self._set("MASTER_PORT", str(_free_port()))
-            self._set("NODE_RANK", "0")
-            self._set("LOCAL_RANK", "0")
+            address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+            place = {"NODE_RANK": "0", "LOCAL_RANK": "0"}
+            self._afterwards.enter_context(_environment(address | place))
         return self
 
     def gather(self, processes: int) -> int | None:
-        """Start the helpers, and keep an eye on them.
+        """Start the helpers and watch them.
 
         Args:
             processes: of the run on this node, the leader included.
@@ -196,7 +134,7 @@ class Team:
             task.write_text(json.dumps(asdict(Task.of(self.plan))))
             command = [sys.executable, "-m", "sr_experiments.runs.helper", str(task)]
             for number in range(1, processes):
-                ranks = {"LOCAL_RANK": str(number), _HELPER: str(number)}
+                ranks = {"LOCAL_RANK": str(number), HELPER_RANK: str(number)}
                 with (self.folder / f"log-{number}").open("wb") as log:
                     helper = subprocess.Popen(
                         command,
@@ -224,24 +162,13 @@ class Team:
             return
         self._over.set()
         trouble = self._trouble() if isinstance(error, Exception) else None
-        try:
+        with self._afterwards:
             if error is not None and self.outside:
                 (self.folder / "abort").touch()
             self._end_helpers(0 if error is not None else _GRACE)
             self._leave()
-        finally:
-            for name, value in self._changed.items():
-                os.environ.pop(name, None)
-                if value is not None:
-                    os.environ[name] = value
-            if not self.outside:
-                shutil.rmtree(self.folder, ignore_errors=True)
         if trouble is not None and not isinstance(error, UserError):
             raise trouble from error
-
-    def _set(self, name: str, value: str) -> None:
-        self._changed.setdefault(name, os.environ.get(name))
-        os.environ[name] = value
 
     def _leave(self) -> None:
         import torch.distributed as dist
@@ -255,7 +182,7 @@ class Team:
             try:
                 helper.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                helper.kill()  # a process in a collective operation hears nothing milder
+                helper.kill()  # SIGTERM does not reach a process in a collective operation
                 helper.wait()
 
     def _watch(self) -> None:
@@ -315,13 +242,13 @@ def assist(runs: Path, compute: Compute) -> None:
 
 
 def dismiss(runs: Path) -> None:
-    """The leader's last word of a run to processes that were started outside."""
+    """Tell processes that were started outside that a run has ended."""
     if started_outside() and rank() == 0:
         _tell(_meeting(runs), None)
 
 
 def _meeting(runs: Path) -> Path:
-    outside = _outside()
+    outside = outside_start()
     if outside is None:
         raise RuntimeError("the leader starts its helpers itself")
     folder = runs / ".locks" / outside[1]
@@ -341,7 +268,7 @@ def help_leader(task: Task, folder: Path, compute: Compute) -> bool:
 
     Args:
         task: what to compute.
-        folder: where leader and helpers leave word for each other.
+        folder: in which leader and helpers write messages to each other.
         compute: computes it.
 
     Returns:
@@ -379,6 +306,20 @@ def _leave_with_leader(folder: Path, over: threading.Event) -> None:
 def _first_line(error: BaseException) -> str:
     name = "" if isinstance(error, UserError | RuntimeError) else f"{type(error).__name__}: "
     return f"{name}{error}".splitlines()[0]
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _free_port() -> int:

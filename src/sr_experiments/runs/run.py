@@ -15,6 +15,7 @@ from sr_experiments.config.schema import RunConfig
 from sr_experiments.core.errors import UserError
 from sr_experiments.runs import processes
 from sr_experiments.runs.directory import Lock, RunDirectory
+from sr_experiments.runs.launch import rank
 from sr_experiments.runs.plan import Plan, plan
 
 
@@ -40,7 +41,7 @@ def run(config: RunConfig, console: Console | None = None) -> Outcome:
     Raises:
         UserError: a mistake in the config, missing data, or a training that failed.
     """
-    if processes.rank() > 0:  # the first process keeps the books and says what to compute
+    if rank() > 0:  # the first process keeps the books and says what to compute
         runs = config.paths.runs
         processes.assist(runs, assist)
         return Outcome("finished", runs, 0.0)

@@ -1,7 +1,5 @@
 """Loading the network that a name, a run, a checkpoint or a file of weights stands for."""
 
-import importlib
-import inspect
 import json
 import math
 from collections.abc import Mapping
@@ -13,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sr_experiments.config.choices import architectures
 from sr_experiments.config.instantiate import TARGET, build_network
 from sr_experiments.core.errors import UserError
 from sr_experiments.models.bicubic import Bicubic
@@ -20,8 +19,6 @@ from sr_experiments.models.foreign_weights import load_foreign
 from sr_experiments.models.network import Network, prepare
 from sr_experiments.models.weights import load_weights
 from sr_experiments.upscale.shipped import default_network, shipped, shipped_file
-
-ARCHITECTURES = ("edsr", "espcn", "fsrcnn", "rcan", "srcnn", "srresnet", "vdsr")
 
 
 @dataclass(frozen=True)
@@ -163,21 +160,14 @@ def _rebuilt(state: Mapping[str, Tensor], config: Mapping[str, Any], model: str)
 
 def _foreign(path: Path, scale: Fraction, architecture: str) -> Network:
     name, _, arguments = architecture.partition(":")
-    if name not in ARCHITECTURES:
+    if name not in architectures():
         raise UserError(
             "unknown-architecture",
             "--architecture {name}: no such network; choose from {names}",
             name=name,
-            names=", ".join(ARCHITECTURES),
+            names=", ".join(architectures()),
         )
-    module = importlib.import_module(f"sr_experiments.models.{name}")
-    (target,) = (
-        member
-        for member in vars(module).values()
-        if inspect.isclass(member) and member.__name__.lower() == name
-    )
-    node: dict[str, Any] = {TARGET: f"{target.__module__}.{target.__qualname__}"}
-    node["scale"] = math.ceil(scale)
+    node: dict[str, Any] = {TARGET: architectures()[name], "scale": math.ceil(scale)}
     for pair in filter(None, arguments.split(",")):
         key, equals, value = pair.partition("=")
         try:

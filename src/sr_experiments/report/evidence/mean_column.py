@@ -31,7 +31,15 @@ def _mean_scores(runs: Sequence[Run]) -> dict[ScoreKey, dict[str, ImageScore]]:
     for key in set.intersection(*(set(run.scores) for run in runs)):
         tables = [run.scores[key] for run in runs]
         for image in set.intersection(*(set(table) for table in tables)):
-            psnrs, ssims = zip(*(table[image] for table in tables), strict=True)
-            ssim = None if None in ssims else sum(ssims) / len(runs)
-            scores.setdefault(key, {})[image] = ImageScore(sum(psnrs) / len(runs), ssim)
+            found = [table[image] for table in tables]
+            scores.setdefault(key, {})[image] = ImageScore(
+                sum(score.psnr for score in found) / len(found),
+                _mean([score.ssim for score in found]),
+                _mean([score.mean_error for score in found]),
+            )
     return scores
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None

@@ -1,4 +1,4 @@
-"""Gradient clipping that Lightning has not."""
+"""Gradient clipping by a rule that Lightning lacks."""
 
 from lightning import Callback, LightningModule, Trainer
 from torch.optim import Optimizer

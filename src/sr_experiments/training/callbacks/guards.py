@@ -158,7 +158,7 @@ class LossSpikes(Callback):
 class WorldSize(Callback):
     """Refuses to train with fewer processes than were asked for.
 
-    ``srun -n1`` with two devices would otherwise train alone without a word.
+    ``srun -n1`` with two devices would otherwise silently train on one.
     """
 
     def __init__(self, devices: int, num_nodes: int) -> None:
