@@ -170,3 +170,21 @@ def test_cores_are_divided_among_the_processes(monkeypatch, processes, threads):
     monkeypatch.setattr("sr_experiments.runs.processes.cores", lambda: 8)
     team = Team(SimpleNamespace(config=compose([*SMOKE, "trainer=cpu"])))
     assert team.gather(processes) == threads
+
+
+def test_a_slurm_task_keeps_the_cores_that_are_its_own(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    variables = {"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2", "SLURM_CPUS_PER_TASK": "6"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert Team(SimpleNamespace(config=compose([*SMOKE, *TWO]))).gather(2) == 6
+
+
+@pytest.mark.parametrize(("words", "threads"), [([], 5), (["trainer.threads=3"], 3)])
+def test_a_run_computes_with_the_threads_it_is_given(cli, environment, tmp_path, words, threads):
+    del environment["OMP_NUM_THREADS"]
+    environment["SLURM_CPUS_PER_TASK"] = "5"
+    done = cli(*SMOKE, *words, "trainer=cpu", "model=bicubic")
+    assert done.returncode == 0, done.stderr
+    result = json.loads((the_run(tmp_path / "runs") / "result.json").read_text())
+    assert result["device"] == f"cpu ({threads} threads)"
