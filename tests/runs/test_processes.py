@@ -180,11 +180,19 @@ def test_a_slurm_task_keeps_the_cores_that_are_its_own(monkeypatch):
     assert Team(SimpleNamespace(config=compose([*SMOKE, *TWO]))).gather(2) == 6
 
 
-@pytest.mark.parametrize(("words", "threads"), [([], 5), (["trainer.threads=3"], 3)])
+@pytest.mark.parametrize(
+    ("words", "threads"),
+    [
+        (["trainer=cpu"], 14),
+        (["trainer=cpu", "trainer.threads=3"], 3),
+        (TWO, 7),
+        ([*TWO, "trainer.threads=3"], 3),
+    ],
+)
 def test_a_run_computes_with_the_threads_it_is_given(cli, environment, tmp_path, words, threads):
     del environment["OMP_NUM_THREADS"]
-    environment["SLURM_CPUS_PER_TASK"] = "5"
-    done = cli(*SMOKE, *words, "trainer=cpu", "model=bicubic")
+    environment["SLURM_CPUS_PER_TASK"] = "14"  # of one task, which starts the processes itself
+    done = cli(*SMOKE, *words, "model=bicubic")
     assert done.returncode == 0, done.stderr
     result = json.loads((the_run(tmp_path / "runs") / "result.json").read_text())
     assert result["device"] == f"cpu ({threads} threads)"

@@ -117,7 +117,7 @@ def test_a_video_is_the_command_lines_and_has_two_sides_to_compare(
         made.source, made.media.kind
     )
     large = tmp_path / f"cli{suffix}"
-    assert upscale.main([str(made.source), str(large)]) == 0
+    assert upscale.main([str(made.source), str(large), "--model", "vdsr"]) == 0
 
     def frames(path: Path) -> list[np.ndarray]:
         with av.open(str(path)) as file:

@@ -109,7 +109,7 @@ def test_it_serves_until_it_is_ended_and_leaves_nothing(tmp_path: Path) -> None:
         while speed is None and time.monotonic() < end:  # PyTorch is loaded meanwhile
             time.sleep(0.1)
             speed = json.load(opener.open(address[0] + "api/jobs?lang=en", timeout=5))["speed"]
-        assert re.search(r"vdsr enlarges [\d.]+ frames of 640x360 per second by 2", str(speed))
+        assert re.search(r"ecbsr enlarges [\d.]+ frames of 640x360 per second by 2", str(speed))
         (folder,) = (tmp_path / "work").iterdir()
         assert folder.stat().st_mode & 0o077 == 0
     finally:

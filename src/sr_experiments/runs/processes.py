@@ -116,7 +116,11 @@ class Team:
         """
         if self.leads and not self.alone:
             self._start(processes)
-        return self._threads(processes)
+        threads = self._threads(processes)
+        if threads is not None and not self.alone:
+            # Without it Lightning sets another number when a distributed training begins.
+            self._afterwards.enter_context(_environment({"OMP_NUM_THREADS": str(threads)}))
+        return threads
 
     def _threads(self, processes: int) -> int | None:
         threads = self.plan.config.trainer.threads
@@ -159,6 +163,7 @@ class Team:
             RuntimeError: a helper met a defect; the text holds its traceback.
         """
         if self.alone or not self.leads:
+            self._afterwards.close()
             return
         self._over.set()
         trouble = self._trouble() if isinstance(error, Exception) else None
