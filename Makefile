@@ -6,11 +6,13 @@ BUDGET ?= quick
 LAUNCHER ?= $(if $(filter smoke quick,$(BUDGET)),joblib,basic)
 OPTIONS ?=
 VENV := .venv
+QUICK := tests/imaging tests/metrics tests/models
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+REPORT := .venv-report
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-tables plan report test bench format clean
+.PHONY: help setup reproduce-tables plan report report-desk test test-isa bench format clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -33,11 +35,25 @@ plan: $(READY) ## Say what that would take: runs, networks, updates, hours; trai
 report: $(READY) ## Write the tables again from the runs that are there
 	$(RUN) -m sr_experiments.report
 
+# Without torch: seconds to install, in an environment of its own.
+$(REPORT)/.ready: constraints.txt
+	$(PYTHON) -m venv $(REPORT)
+	$(REPORT)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		matplotlib scipy jinja2 pydantic pyyaml rich
+	@touch $@
+
+report-desk: $(REPORT)/.ready ## Write report-desk/ from the runs in results/desk; trains nothing
+	PYTHONPATH=src $(REPORT)/bin/python -m sr_experiments.report --runs results/desk --out report-desk
+
 test: $(READY) ## Lint, type check and test
 	$(VENV)/bin/ruff check src tests benchmarks
 	$(VENV)/bin/ruff format --check src tests benchmarks
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+test-isa: $(READY) ## Test networks, scores and images with the instructions of older processors
+	ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default $(RUN) -m pytest -n auto --maxprocesses 4 $(QUICK)
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(RUN) -m pytest -n auto --maxprocesses 4 $(QUICK)
 
 bench: $(READY) ## Time patches, an update, scoring, bicubic and start-up, beside peers if given
 	$(RUN) benchmarks/bench.py $(OPTIONS)
@@ -47,4 +63,4 @@ format: $(READY) ## Format the code
 	$(VENV)/bin/ruff format src tests benchmarks
 
 clean: ## Remove the environment and caches; runs and reports stay
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(REPORT) build dist .mypy_cache .ruff_cache .pytest_cache

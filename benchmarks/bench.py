@@ -17,6 +17,7 @@ import torch
 from figures import FIGURES
 from gpu import gpu
 from growth import growth
+from machine import MACHINE
 from processes import PROCESSES
 from rich.console import Console
 from rich.table import Table
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0, also where a target is missed: on a loaded machine this proves nothing.
     """
-    known = FIGURES | PROCESSES | {"gpu": gpu}
+    known = FIGURES | PROCESSES | MACHINE | {"gpu": gpu}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "only", nargs="*", help=f"figures to measure: {', '.join(known)} (default: these), growth"

@@ -24,6 +24,7 @@ LAYERS = {
     "serve": 5,
     "speed": 5,
     "report": 6,
+    "status": 6,
     "ship": 7,
     "sweep": 7,
     "reproduce": 7,
@@ -64,13 +65,24 @@ def test_a_module_imports_only_what_lies_below_it(file):
 
 #: Commands whose --help must start at once.
 COMMANDS = (
-    *("data", "downscale", "report", "reproduce", "score", "serve", "ship", "speed", "upscale"),
+    *(
+        "data",
+        "downscale",
+        "report",
+        "reproduce",
+        "score",
+        "serve",
+        "ship",
+        "speed",
+        "status",
+        "upscale",
+    ),
 )
 #: Units and modules that must work without torch, as a report on a laptop needs them.
 TORCH_FREE = (
     *("core", "config", "report", "data.catalogue", "data.layouts", "data.sources"),
     *("imaging.formats", "metrics.protocols", "runs.identity", "runs.directory", "runs.records"),
-    *("runs.plan", "reproduce.stages", "reproduce.experiments", "sweep"),
+    *("runs.plan", "reproduce.stages", "reproduce.experiments", "status", "sweep"),
 )
 HEAVY = ("torch", "lightning", "torchmetrics", "kornia", "wandb")
 

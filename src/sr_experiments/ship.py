@@ -105,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
             file=file,
         )
     if options.speed:
-        facts = facts.model_copy(update={"speed": _speed(facts.name, options.speed)})
+        facts = facts.model_copy(update={"speed": measure_speed(facts.name, options.speed)})
     for target, text in ((file, facts.to_json()), (file.with_suffix(".md"), card(facts))):
         with atomic_write(target) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -338,7 +338,7 @@ def _pairs(
     }
 
 
-def _speed(name: str, seconds: float) -> SpeedFacts:
+def measure_speed(name: str, seconds: float) -> SpeedFacts:
     """Measure a network that ships and the yardstick in turns; the medians."""
     from sr_experiments.core.device import choose_device
     from sr_experiments.upscale.load_network import load_network

@@ -5,6 +5,7 @@ import platform
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -32,10 +33,18 @@ from sr_experiments.runs.assembly import (
     build_network,
     prepare_teacher,
 )
+from sr_experiments.runs.heartbeat import Heartbeat
 from sr_experiments.runs.identity import flat, relevant
 from sr_experiments.runs.launch import rank, started_outside
 from sr_experiments.runs.processes import Team
-from sr_experiments.runs.records import ImageScore, Mean, NetworkRecord, Result, TrainingRecord
+from sr_experiments.runs.records import (
+    PROGRESS,
+    ImageScore,
+    Mean,
+    NetworkRecord,
+    Result,
+    TrainingRecord,
+)
 from sr_experiments.training.callbacks.averaging import WeightAveraging
 from sr_experiments.training.callbacks.clipping import AdjustableClipping
 from sr_experiments.training.callbacks.guards import FiniteLoss, LossSpikes, WorldSize
@@ -79,7 +88,7 @@ def execute(plan: "Plan", console: Console) -> None:
     logger = _logger(plan)
     failed, diverged_at = True, None
     try:
-        with Team(plan) as team:
+        with Team(plan) as team, ExitStack() as alive:
             trainer = _trainer(plan, averaging, console, [logger] if logger else [])
             cost = TrainingCost()
             trainer.callbacks.append(cost)  # type: ignore[attr-defined]
@@ -87,6 +96,10 @@ def execute(plan: "Plan", console: Console) -> None:
                 directory.begin(config.plain())
             if threads := team.gather(trainer.num_devices):
                 torch.set_num_threads(threads)
+            if trainer.is_global_zero:
+                device = _device_name(trainer.strategy.root_device)
+                beat = Heartbeat(directory.path / PROGRESS, config.updates, device)
+                trainer.callbacks.append(alive.enter_context(beat))  # type: ignore[attr-defined]
             began, first = time.monotonic(), _updates_done(directory.checkpoint) if resumes else 0
             if plan.trained and config.training.epochs > 0:
                 diverged_at = _fit(trainer, module, data, plan, resumes)
@@ -328,7 +341,7 @@ def _result(
             }
             for dataset, entry in module.means.items()
         },
-        device=_device_name(module),
+        device=_device_name(module.device),
         versions={
             "python": platform.python_version(),
             **{p: version(p) for p in ("sr_experiments", "torch", "lightning", "hydra-core")},
@@ -336,9 +349,9 @@ def _result(
     )
 
 
-def _device_name(module: Scored) -> str:
-    if module.device.type == "cuda":
-        return torch.cuda.get_device_name(module.device)
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     return f"cpu ({torch.get_num_threads()} threads)"
 
 

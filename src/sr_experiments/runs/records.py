@@ -15,6 +15,8 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 STATUS, RESULT, SCORES, HISTORY = "status.json", "result.json", "scores.csv", "history.csv"
 #: The resolved config of the run.
 CONFIG = "config.yaml"
+#: Rewritten every few seconds while a run is computed.
+PROGRESS = "progress.json"
 #: Columns of ``scores.csv``: one line for each (image, data set, weights, protocol). Runs written
 #: before lack the last.
 SCORE_COLUMNS = ("dataset", "image", "weights", "protocol", "psnr", "ssim", "mean_error")
@@ -128,6 +130,25 @@ class Status(Record):
     started: str | None = None
     ended: str | None = None
     process: int | None = None
+
+
+class Progress(Record):
+    """``progress.json``: how far a run is, as of the file's own time.
+
+    ``done`` of ``total`` are updates while ``phase`` is ``training``, else images of the phase;
+    ``per_second`` are those of the phase. ``psnr`` in dB is the last validation's, protocol ``y``.
+    """
+
+    phase: Literal["training", "validating", "scoring"]
+    done: int
+    total: int
+    update: int
+    updates: int
+    per_second: float | None
+    psnr: float | None
+    host: str
+    process: int
+    device: str
 
 
 @dataclass(frozen=True)
