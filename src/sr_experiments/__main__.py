@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sr_experiments.core.device import sleep_between_regions
 from sr_experiments.core.errors import UserError
+from sr_experiments.core.interruption import REQUEUE, Preempted
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,6 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command resumes", file=sys.stderr)
         return 130
+    except Preempted as end:
+        print(f"{end}; the same command resumes", file=sys.stderr)
+        return REQUEUE
 
 
 def _main(argv: Sequence[str]) -> int:

@@ -1,12 +1,15 @@
 """Several runs of one command: what is refused, how each job ended, and the tables at the end."""
 
 import json
+import os
+import platform
 import time
 import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -20,6 +23,13 @@ from sr_experiments.config.compose import SweepConfig, compose_job, config_searc
 from sr_experiments.config.messages import launcher_missing
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
+from sr_experiments.core.interruption import (
+    INTERRUPTION,
+    REQUEUE,
+    end_all,
+    end_with_parent,
+    interruptible,
+)
 from sr_experiments.runs.launch import check_tasks, rank
 from sr_experiments.runs.run import run
 
@@ -29,13 +39,18 @@ warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated
 
 #: Launchers that run several jobs on this machine at a time.
 _SIDE_BY_SIDE = ("Joblib", "Ray")
+#: The process of the sweep that its workers belong to, in the environment.
+_SWEEP = "SR_SWEEP_PROCESS"
 #: What a launcher imports only when its first job starts.
 _NEEDS = {"JoblibLauncher": "joblib", "SlurmLauncher": "submitit", "RayLauncher": "ray"}
 
 
 @dataclass(frozen=True)
 class JobRecord:
-    """How one job of a sweep ended; kept as a small file, whatever process it ran in."""
+    """How one job of a sweep ended; kept as a small file, whatever process it ran in.
+
+    ``process`` is the number of the sweep's worker that it runs in, if it has workers.
+    """
 
     number: int
     overrides: list[str]
@@ -43,6 +58,7 @@ class JobRecord:
     directory: str | None = None
     error: str | None = None
     seconds: float = 0.0
+    process: int | None = None
 
 
 def sweep(config: SweepConfig, console: Console) -> int:
@@ -68,13 +84,17 @@ def sweep(config: SweepConfig, console: Console) -> int:
     # Hydra names the folder by the time at which it is asked; here it was asked already.
     overrides = [*config.overrides, f"hydra.sweep.dir='{folder}'", "hydra.mode=MULTIRUN"]
     trouble = None
-    with config_search_path():
+    with config_search_path(), interruptible():
+        os.environ[_SWEEP] = f"{platform.node()} {os.getpid()}"
+        INTERRUPTION.prepare = partial(_end_workers, folder)
         try:
             GlobalHydra.instance().hydra.multirun("config", job, overrides)  # type: ignore[union-attr]
         except Exception as error:
             if not any(folder.iterdir()):  # refused before the first job
                 raise
             trouble = error  # a job's process was killed: the summary says what is missing
+        finally:
+            INTERRUPTION.prepare = None
     return conclude(config.config, folder, console, trouble)
 
 
@@ -119,8 +139,12 @@ def job(_: DictConfig) -> None:
         return
     folder = Path(str(HydraConfig.get().sweep.dir))
     number, overrides = int(HydraConfig.get().job.num), list(HydraConfig.get().overrides.task)
+    # Under joblib the sweep's process is the parent; nothing else ends its workers if it is killed.
+    works = os.environ.get(_SWEEP) == f"{platform.node()} {os.getppid()}"
+    if works:
+        end_with_parent()
     began = time.monotonic()
-    record = JobRecord(number, overrides, "died")
+    record = JobRecord(number, overrides, "died", process=os.getpid() if works else None)
     _write(folder, record)  # what stays if the process is killed
     try:
         outcome = run(compose_job())
@@ -131,9 +155,19 @@ def job(_: DictConfig) -> None:
         # A defect, not a user's mistake: its traceback is shown, and the other jobs still run.
         traceback.print_exc()
         record = replace(record, state="failed", error=f"{type(error).__name__}: {error}")
+    except (KeyboardInterrupt, SystemExit):
+        _write(folder, replace(record, state="interrupted"))
+        if works:
+            os._exit(REQUEUE)  # else the worker would begin the next job
+        raise
     if record.error:
         Console(stderr=True).print(f"  failed: {record.error}", highlight=False, markup=False)
     _write(folder, replace(record, seconds=time.monotonic() - began))
+
+
+def _end_workers(folder: Path) -> None:
+    """Let jobs in other processes of this machine save; joblib would kill them."""
+    end_all(job.process for job in _read(folder) if job.process and job.state == "died")
 
 
 def conclude(

@@ -1,10 +1,10 @@
 """A helper process of a distributed run, started by its leader: ``helper TASK_FILE``."""
 
 import json
-import signal
 import sys
 from pathlib import Path
 
+from sr_experiments.core.interruption import interruptible
 from sr_experiments.runs.processes import Task, help_leader
 from sr_experiments.runs.run import assist
 
@@ -12,9 +12,9 @@ from sr_experiments.runs.run import assist
 def main(argv: list[str] | None = None) -> int:
     """Compute the task in the file that the leader wrote."""
     file = Path((sys.argv[1:] if argv is None else argv)[0])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the leader's to answer
-    # Ends with 0 even after a failure: the leader reports it.
-    help_leader(Task(**json.loads(file.read_text())), file.parent, assist)
+    with interruptible(heeds=False):  # to end is the leader's decision
+        # Ends with 0 even after a failure: the leader reports it.
+        help_leader(Task(**json.loads(file.read_text())), file.parent, assist)
     return 0
 
 

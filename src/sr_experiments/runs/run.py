@@ -13,6 +13,7 @@ from rich.console import Console
 
 from sr_experiments.config.schema import RunConfig
 from sr_experiments.core.errors import UserError
+from sr_experiments.core.interruption import INTERRUPTION, interruptible
 from sr_experiments.runs import processes
 from sr_experiments.runs.directory import Lock, RunDirectory
 from sr_experiments.runs.launch import rank
@@ -40,13 +41,20 @@ def run(config: RunConfig, console: Console | None = None) -> Outcome:
 
     Raises:
         UserError: a mistake in the config, missing data, or a training that failed.
+        Preempted: the process was asked to end; what was trained has been saved.
     """
     if rank() > 0:  # the first process keeps the books and says what to compute
         runs = config.paths.runs
-        processes.assist(runs, assist)
+        with interruptible(heeds=False):
+            processes.assist(runs, assist)
         return Outcome("finished", runs, 0.0)
     try:
-        return _carry_out(plan(config), console or Console())
+        with interruptible():
+            return _carry_out(plan(config), console or Console())
+    except SystemExit:
+        if isinstance(INTERRUPTION.asked, KeyboardInterrupt):  # Lightning exits instead
+            raise KeyboardInterrupt from None
+        raise
     finally:
         processes.dismiss(config.paths.runs)
 

@@ -1,0 +1,118 @@
+"""Requests to end, and that they are met when what is under way has been saved.
+
+Ctrl-C (SIGINT), SIGTERM of a scheduler that takes the machine back, and SIGUSR1, which SLURM sends
+before a time limit if asked to.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+#: "Temporary failure, try again" (sysexits.h): a job's script requeues itself on it.
+REQUEUE = 75
+_SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, n)]
+
+
+class Preempted(SystemExit):
+    """The system asked this process to end; its exit code is :data:`REQUEUE`.
+
+    Args:
+        signal_name: such as ``SIGTERM``.
+    """
+
+    def __init__(self, signal_name: str) -> None:
+        super().__init__(signal_name)
+        self.code = REQUEUE
+
+    def __str__(self) -> str:
+        return f"ended on {self.args[0]}"
+
+
+class Interruption:
+    """Whether this process was asked to end, and whether it may do so at once.
+
+    Attributes:
+        heeds: False in the helpers of a distributed run: to end is their leader's decision.
+        asked: what is raised as soon as the work under way has been saved.
+        waits: there is something to save first.
+        prepare: called before a request is met that does not wait.
+    """
+
+    def __init__(self) -> None:
+        self.heeds = True
+        self.asked: BaseException | None = None
+        self.waits = False
+        self.prepare: Callable[[], None] | None = None
+
+    def listen(self) -> None:
+        """Take the signals, also from a library that took them in between."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as for a shell's background job
+                signal.signal(number, self._heard if self.heeds else signal.SIG_IGN)
+
+    def _heard(self, number: int, frame: Any) -> None:
+        again, by_user = self.asked is not None, number == signal.SIGINT
+        self.asked = KeyboardInterrupt() if by_user else Preempted(signal.Signals(number).name)
+        if not self.waits or (again and by_user):
+            prepare, self.prepare = self.prepare, None
+            if prepare is not None:
+                prepare()
+            raise self.asked
+
+
+#: Of this process.
+INTERRUPTION = Interruption()
+
+
+@contextmanager
+def interruptible(heeds: bool = True) -> Iterator[None]:
+    """Heed the signals within the block, or let them pass; afterwards all is as it was."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    INTERRUPTION.heeds, INTERRUPTION.asked, INTERRUPTION.waits = heeds, None, False
+    INTERRUPTION.listen()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # None: not Python's, which cannot set it again
+                signal.signal(number, handler)
+
+
+def end_with_parent() -> None:
+    """Ask this process to end when its parent has: a worker of a killed sweep is of no use."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def end_all(processes: Iterable[int], patience: float = 30.0) -> None:
+    """Ask processes to end, and wait until they have.
+
+    Args:
+        processes: their numbers; those that are gone are passed over.
+        patience: seconds after which those that are left are left alone.
+    """
+    left = set(processes)
+    deadline, number = time.monotonic() + patience, int(signal.SIGTERM)
+    while left and time.monotonic() < deadline:
+        for process in list(left):
+            try:
+                os.kill(process, number)
+            except OSError:
+                left.remove(process)
+        number = 0  # from now on only: is it there?
+        time.sleep(0.1)

@@ -1,0 +1,114 @@
+"""A run that is asked to end saves where it is, says so by its exit code, and resumes exactly."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+# No checkpoint is due before the end: what is resumed from was saved on request.
+RUN = ["budget=smoke", "logger=csv", "training.epochs=15", "training.updates_per_epoch=20"]
+RUN += ["training.checkpoint_every=100000", "trainer.threads=1"]
+FILES = ("checkpoints/weights.safetensors", "scores.csv", "history.csv")
+
+
+def start(cwd: Path, environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "sr_experiments", *RUN, *words],
+        cwd=cwd,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # A shell's background job ignores SIGINT, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def await_training(process: subprocess.Popen[str], runs: Path) -> Path:
+    """The run's directory, after its first epoch."""
+    deadline = time.monotonic() + 120
+    while not any(len(p.read_text().splitlines()) > 1 for p in runs.glob("*/*/history.csv")):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "no epoch in two minutes"
+        time.sleep(0.01)
+    (directory,) = runs.glob("runs/*")
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [(signal.SIGTERM, 75, []), (signal.SIGINT, 130, []), (signal.SIGUSR1, 75, TWO)],
+)
+def test_it_saves_ends_and_resumes_to_the_same_bits(tmp_path, environment, number, code, words):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    victim = start(tmp_path, environment | {"SR_RUNS": str(broken)}, *words)
+    directory = await_training(victim, broken)
+    victim.send_signal(number)
+    output, _ = victim.communicate(timeout=60)
+    assert victim.returncode == code, output
+    assert "the same command resumes" in output and "Traceback" not in output
+    assert json.loads((directory / "status.json").read_text())["state"] == "interrupted"
+    assert json.loads((directory / "progress.json").read_text())["update"] >= 20
+    assert (directory / "checkpoints" / "last.ckpt").exists()
+    if number == signal.SIGINT:
+        return  # as SIGTERM
+
+    for runs in (broken, whole):
+        run = start(tmp_path, environment | {"SR_RUNS": str(runs)}, *words)
+        output, _ = run.communicate()
+        assert run.returncode == 0, output
+        assert ("going on from its last checkpoint" in output) == (runs == broken)
+    reference = whole / "runs" / directory.name
+    for file in FILES:
+        assert (directory / file).read_bytes() == (reference / file).read_bytes(), file
+
+
+def test_before_there_is_anything_to_save_it_ends_at_once(tmp_path, environment):
+    process = start(tmp_path, environment | {"SR_RUNS": str(tmp_path / "runs")})
+    assert process.stdout is not None
+    process.stdout.readline()  # its title: images are read, the network is built
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 75
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody asked for is none."""
+    try:
+        os.kill(process, 0)
+        stat = Path(f"/proc/{process}/stat")
+        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_of_a_sweep_save_and_end_with_it(tmp_path, environment, number):
+    words = ["-m", "hydra/launcher=joblib", "seed=0,1,2,3", "training.epochs=4000"]
+    sweep = start(tmp_path, environment, *words)
+    runs = tmp_path / "runs"
+    deadline = time.monotonic() + 120
+    while len(list(runs.glob("runs/*/history.csv"))) < 2:
+        assert sweep.poll() is None, sweep.communicate()[0]
+        assert time.monotonic() < deadline, "no two trainings in two minutes"
+        time.sleep(0.01)
+    progress = [json.loads(p.read_text()) for p in runs.glob("runs/*/progress.json")]
+    sweep.send_signal(number)
+    output, _ = sweep.communicate(timeout=60)
+    assert sweep.returncode == (75 if number == signal.SIGTERM else -number), output
+    assert "Traceback" not in output
+    workers = {one["process"] for one in progress}
+    assert len(workers) == 2
+    deadline = time.monotonic() + 30
+    while any(is_alive(worker) for worker in workers):
+        assert time.monotonic() < deadline, "a worker is left"
+        time.sleep(0.1)
+    ended = [json.loads(p.read_text()) for p in runs.glob("runs/*/status.json")]
+    assert [one["state"] for one in ended] == ["interrupted"] * 2  # and no further one began
+    assert len(list(runs.glob("runs/*/checkpoints/last.ckpt"))) == 2
