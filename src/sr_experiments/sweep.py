@@ -1,5 +1,7 @@
 """Several runs of one command: what is refused, how each job ended, and the tables at the end."""
 
+import csv
+import hashlib
 import json
 import os
 import platform
@@ -12,10 +14,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
@@ -212,8 +215,42 @@ def conclude(
         from sr_experiments.report.write import write_report
 
         runs, out = Path(config.paths.runs), Path(config.paths.report)
-        write_report(config.paper, runs, out, console, shown=config.budget.name)
+        written = write_report(config.paper, runs, out, console, shown=config.budget.name)
+        _show_tables(config, folder, [path for path in written if path.suffix == ".csv"])
     return 1 if failed or trouble or not jobs else 0
+
+
+def _show_tables(config: DictConfig, folder: Path, files: Sequence[Path]) -> None:
+    """Close a sweep on a dashboard with its paper's table and verdicts."""
+    node: Any = OmegaConf.to_container(config.logger, resolve=True) if config.logger else {}
+    if not str(node.get("_target_")).endswith("wandb_logger"):
+        return
+    from sr_experiments.config.instantiate import build
+
+    name = f"{config.paper} {config.budget.name}"
+    words = {"paper": config.paper, "budget": config.budget.name}
+    logger = build(node, "logger")(
+        directory=folder,
+        identity=hashlib.sha256(f"{config.name} {name}".encode()).hexdigest(),
+        name=f"report {name}",
+        group=config.name,
+        tags=list(words.values()),
+        job_type="report",
+        config=words,
+    )
+    for file in files:
+        key = "verdicts" if file.stem.endswith("_claims") else "table"
+        with file.open(newline="") as text:
+            header, *lines = csv.reader(text)
+        logger.log_rows(key, header, [[_number(cell) for cell in line] for line in lines])
+    logger.close(failed=False)
+
+
+def _number(cell: str) -> str | float:
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
 
 
 def refuse_combined_experiments(arguments: Sequence[str]) -> None:

@@ -1,9 +1,14 @@
 """Dashboards: each run its own, closed with its true state, and none needed."""
 
+import csv
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import pytest
 
 WITHOUT_WANDB = """
 import sys
@@ -22,26 +27,114 @@ def records(file: Path) -> list[dict]:
     return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
 
-def test_runs_of_one_process_are_separate_and_end_as_they_ended(cli, tmp_path):
-    result = cli("-m", "budget=smoke", "training.lr=1e-3,1e30", "logger=wandb")
-    assert result.returncode == 1
-    assert "1 computed" in result.stdout
-    assert "1 failed" in result.stdout
-    seen = {}
-    for directory in (tmp_path / "runs" / "runs").iterdir():
-        (file,) = directory.glob("wandb/offline-run-*/*.wandb")
-        said = records(file)
-        (ended,) = [r["exit"]["exit_code"] for r in said if r["type"] == "exit"]
-        (begun,) = [r["run"] for r in said if r["type"] == "run"]
-        steps = [r for r in said if r["type"] == "history" and "train_loss" in r["history"]["item"]]
-        state = json.loads((directory / "status.json").read_text())["state"]
-        seen[state] = (ended, begun["run_id"], len(steps))
-        assert begun["run_id"] in file.name
+def dashboard(directory: Path) -> list[list[dict]]:
+    """The records of each W&B file of a directory, oldest first."""
+    return [records(file) for file in sorted(directory.glob("wandb/offline-run-*/*.wandb"))]
+
+
+def rows(said: list[dict], key: str) -> list[dict]:
+    """The rows of a history that hold a key."""
+    items = [r["history"]["item"] for r in said if r["type"] == "history"]
+    return [item for item in items if key in item]
+
+
+def only(said: list[dict], kind: str) -> dict:
+    (found,) = [r[kind] for r in said if r["type"] == kind]
+    return found
+
+
+def test_a_sweep_is_a_run_for_each_job_and_one_for_its_table(cli, tmp_path):
+    words = ["activation=relu,mish", "scale=2", "averaging=ema", "training.updates_per_epoch=100"]
+    result = cli("-m", "+experiment=activation_sweep", "budget=smoke", "logger=wandb", *words)
+    assert result.returncode == 0, result.stderr
+    seen = set()
+    for directory in (tmp_path / "runs" / "activation_sweep").glob("edsr-*"):
+        (said,) = dashboard(directory)
+        begun = only(said, "run")
+        kept = json.loads((directory / "result.json").read_text())
+        seen.add(begun["display_name"])
+        assert begun["run_id"] == kept["identity"][:16]
+        assert (begun["run_group"], begun["job_type"]) == ("activation_sweep", "train")
+        assert set(begun["tags"]) == {"activation_sweep", "activation", "smoke", "supervised"}
+        config = begun["config"]["update"]
+        assert config["activation"] == kept["choices"]["activation"]
+        assert config["training.lr"] == 1e-3 and not any("_target_" in key for key in config)
+        assert only(said, "exit")["exit_code"] == 0
         assert not list(directory.rglob("wandb-metadata.json")), "it names the host and the user"
-    assert seen["finished"][0] == 0
-    assert seen["failed"][0] == 1
-    assert seen["finished"][1] != seen["failed"][1]
-    assert seen["finished"][2] == 2, "one line an epoch"
+
+        trained = rows(said, "train/loss")
+        assert [row["update"] for row in trained] == [50, 100, 150, 200]
+        with (directory / "history.csv").open() as file:
+            history = list(csv.DictReader(file))
+        halves = [sum(row["train/loss"] for row in trained[i : i + 2]) / 2 for i in (0, 2)]
+        assert halves == pytest.approx([float(line["train_loss"]) for line in history], rel=1e-5)
+        assert all(row["train/grad_norm"] > 0 for row in trained)
+        assert all(row["train/images_per_second"] > 0 for row in trained)
+        validated = rows(said, "val/psnr/y")
+        for line, row in zip(history, validated, strict=True):
+            assert row["update"] == int(line["update"])
+            assert row["val/psnr/rgb"] == float(line["val_psnr_rgb"])
+            assert row["val/psnr/y_averaged"] == float(line["val_psnr_y_averaged"])
+        (scored,) = rows(said, "benchmark/embedded/psnr/y")
+        means = kept["means"]["embedded"]
+        assert scored["benchmark/embedded/psnr/y"] == means["raw"]["y"]["psnr"]
+        assert scored["benchmark/embedded/ssim/rgb_averaged"] == means["averaged"]["rgb"]["ssim"]
+        assert len(rows(said, "val/LR, bicubic, SR, HR, error._type")) == 2
+
+        (table,) = (directory / "wandb").rglob("scores*.table.json")
+        with (directory / "scores.csv").open() as file:
+            header, *lines = csv.reader(file)
+        content = json.loads(table.read_text())
+        assert content["columns"] == header and len(content["data"]) == len(lines)
+        assert content["data"][0][4] == float(lines[0][4])
+        names = {r["artifact"]["name"]: r["artifact"] for r in said if r["type"] == "artifact"}
+        weights = names[f"model-{kept['identity'][:16]}"]
+        held = {entry["path"] for entry in weights["manifest"]["contents"]}
+        assert held == {"weights.safetensors", "weights-averaged.safetensors"}
+        summary = {
+            k: v for r in said if r["type"] == "summary" for k, v in r["summary"]["update"].items()
+        }
+        best = max(float(line["val_psnr_y"]) for line in history)
+        assert summary["val/psnr/y"] == {"last": validated[-1]["val/psnr/y"], "max": best}
+        assert summary["network"]["parameters"] == kept["network"]["parameters"]
+    assert seen == {"edsr x2 relu ema smoke s0", "edsr x2 mish ema smoke s0"}
+
+    (folder,) = (tmp_path / "runs" / ".multirun").iterdir()
+    (said,) = dashboard(folder)
+    assert only(said, "run")["job_type"] == "report"
+    (table,) = (folder / "wandb").glob("offline-run-*/**/table*.table.json")
+    content = json.loads(table.read_text())
+    ours, published = (content["columns"].index(name) for name in ("ours", "published"))
+    for column in (ours, published):
+        assert any(isinstance(row[column], float) for row in content["data"])
+    assert list((folder / "wandb").glob("offline-run-*/**/verdicts*.table.json"))
+
+
+def test_a_failed_run_and_an_interrupted_one_that_goes_on(cli, tmp_path, environment):
+    result = cli("budget=smoke", "training.lr=1e30", "logger=wandb")
+    assert result.returncode == 2
+    (failed,) = (tmp_path / "runs" / "runs").iterdir()
+    (said,) = dashboard(failed)
+    assert only(said, "exit")["exit_code"] == 1
+
+    words = ["budget=smoke", "logger=wandb", "training.epochs=40", "training.updates_per_epoch=50"]
+    command = [sys.executable, "-m", "sr_experiments", *words]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, **quiet)
+    directory = None
+    while directory is None:
+        assert process.poll() is None
+        time.sleep(0.02)
+        found = (tmp_path / "runs").glob("runs/*/history.csv")
+        directory = next((p.parent for p in found if len(p.read_text().splitlines()) > 2), None)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 75
+    assert subprocess.run(command, cwd=tmp_path, env=environment, **quiet).returncode == 0
+    first, second = dashboard(directory)
+    assert only(first, "run")["run_id"] == only(second, "run")["run_id"]
+    assert (only(first, "exit")["exit_code"], only(second, "exit")["exit_code"]) == (1, 0)
+    updates = [row["update"] for said in (first, second) for row in rows(said, "val/psnr/y")]
+    assert updates == list(range(50, 2001, 50))
 
 
 def test_wandb_need_not_be_installed(tmp_path, environment):

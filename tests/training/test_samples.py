@@ -1,4 +1,4 @@
-"""Sample strips show LR, bicubic, SR and HR of the same place, in this order."""
+"""Sample strips show LR, bicubic, SR, HR and the error of the same place, in this order."""
 
 from types import SimpleNamespace
 
@@ -24,8 +24,10 @@ def test_a_strip_shows_what_it_says(tmp_path):
     samples.on_validation_epoch_end(trainer, None)
     (file,) = tmp_path.glob("*.png")
     strip = torch.from_numpy(read_image(file)).permute(2, 0, 1)
-    assert strip.shape == (3, SIDE, 4 * SIDE + 3 * GAP)
-    shown = [strip[:, :, k * (SIDE + GAP) : k * (SIDE + GAP) + SIDE] for k in range(4)]
+    assert strip.shape == (3, SIDE, 5 * SIDE + 4 * GAP)
+    shown = [strip[:, :, k * (SIDE + GAP) : k * (SIDE + GAP) + SIDE] for k in range(5)]
     blocks = lr.repeat_interleave(2, -2).repeat_interleave(2, -1)
-    for image, expected in zip(shown, (blocks, imresize(lr, 2), sr, hr), strict=True):
+    largest = (sr.double() - hr.double()).abs().max(dim=0).values
+    error = torch.minimum(8 * largest, torch.tensor(255.0)).to(torch.uint8).repeat(3, 1, 1)
+    for image, expected in zip(shown, (blocks, imresize(lr, 2), sr, hr, error), strict=True):
         assert torch.equal(image, expected)

@@ -18,7 +18,6 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from rich.console import Console
 
-from sr_experiments.config import instantiate
 from sr_experiments.config.schema import RunConfig
 from sr_experiments.core.device import computes_bf16, use_tf32
 from sr_experiments.core.errors import UserError
@@ -33,6 +32,7 @@ from sr_experiments.runs.assembly import (
     build_network,
     prepare_teacher,
 )
+from sr_experiments.runs.dashboard import begin_dashboard, conclude_dashboard
 from sr_experiments.runs.heartbeat import Heartbeat
 from sr_experiments.runs.identity import flat, relevant
 from sr_experiments.runs.launch import rank, started_outside
@@ -47,6 +47,7 @@ from sr_experiments.runs.records import (
 )
 from sr_experiments.training.callbacks.averaging import WeightAveraging
 from sr_experiments.training.callbacks.clipping import AdjustableClipping
+from sr_experiments.training.callbacks.dashboard import Dashboard
 from sr_experiments.training.callbacks.guards import FiniteLoss, LossSpikes, WorldSize
 from sr_experiments.training.callbacks.history import History
 from sr_experiments.training.callbacks.images import Samples, SaveImages
@@ -55,10 +56,15 @@ from sr_experiments.training.callbacks.progress import RunProgress
 from sr_experiments.training.callbacks.seed_per_batch import SeedPerBatch
 from sr_experiments.training.callbacks.training_cost import TrainingCost
 from sr_experiments.training.checkpoints import AtomicCheckpointIO, save_weights
+from sr_experiments.training.loggers import RunLogger
 from sr_experiments.training.module import Scored, Supervised
 
 if TYPE_CHECKING:
     from sr_experiments.runs.plan import Plan
+
+
+#: Updates between two rows of a dashboard.
+_DASHBOARD_EVERY = 50
 
 
 def execute(plan: "Plan", console: Console) -> None:
@@ -85,7 +91,7 @@ def execute(plan: "Plan", console: Console) -> None:
     if isinstance(module, Supervised) and (mode := config.trainer.compile):
         module.compile_steps(mode)
     _say(plan, network, begun, console, resumes)
-    logger = _logger(plan)
+    logger = begin_dashboard(plan)
     failed, diverged_at = True, None
     try:
         with Team(plan) as team, ExitStack() as alive:
@@ -114,7 +120,8 @@ def execute(plan: "Plan", console: Console) -> None:
                 for weights, variant in module.variants().items():
                     path = directory.weights_of(weights)
                     save_weights(path, variant.state_dict(), config.model)
-            directory.write_scores(_score_rows(module, data))
+            rows = list(_score_rows(module, data))
+            directory.write_scores(rows)
             skipped = _skipped(trainer)
             trained = _training_record(
                 plan,
@@ -127,7 +134,10 @@ def execute(plan: "Plan", console: Console) -> None:
                 skipped_batches=skipped,
                 diverged_at=diverged_at,
             )
-            directory.write_result(_result(plan, network, module, data, trained))
+            result = _result(plan, network, module, data, trained)
+            directory.write_result(result)
+            if isinstance(logger, RunLogger):
+                conclude_dashboard(logger, plan, result, rows)
             directory.end("finished")
             if diverged_at is not None:
                 console.print(f"  the loss is no number from update {diverged_at} on: no scores")
@@ -176,6 +186,9 @@ def _trainer(
             callbacks.append(LossSpikes(training.spike))
         callbacks += [Samples(directory.path / "samples")]
         callbacks.append(LastCheckpoint(directory.checkpoint, training.checkpoint_every))
+    if config.logger and plan.trained:
+        every = min(_DASHBOARD_EVERY, training.updates_per_epoch)
+        callbacks.append(Dashboard(every, training.batch_size))
     if where.progress != "none":
         bar = _wants_bar(config, console)
         callbacks.append(RunProgress(plan.title, config.updates, console, bar))
@@ -251,19 +264,6 @@ def _lightning_trainer(
         enable_model_summary=False,
         enable_checkpointing=plan.trained,
         num_sanity_val_steps=0,
-    )
-
-
-def _logger(plan: "Plan") -> Any:
-    config = plan.config
-    if not config.logger or not plan.trained or rank() > 0:
-        return None
-    return instantiate.build(config.logger, "logger")(
-        directory=plan.directory.path,
-        identity=plan.identity,
-        name=plan.title,
-        group=config.name,
-        config={k: v for k, v in config.plain().items() if k != "paths"},
     )
 
 

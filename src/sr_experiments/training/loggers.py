@@ -1,21 +1,99 @@
-"""Dashboards. Every run writes history.csv as well, whatever the logger."""
+"""Dashboards. Every run writes its files as well, whatever the logger."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from sr_experiments.core.errors import UserError
+
+#: The axis of everything that is logged along a training.
+AXIS = "update"
+#: Where W&B keeps tables until they are sent, in the environment.
+_DATA = "WANDB_DATA_DIR"
 
 
 class RunLogger(WandbLogger):
     """A W&B run of its own, closed with its true state."""
 
+    #: The folder that the last run chose for :data:`_DATA`.
+    data_folder: str | None = None
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         # Lightning passes it on even when unset, and wandb then warns in every run.
         self._wandb_init.pop("anonymous", None)
+        self._defined: set[str] = set()
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The W&B run, begun when it is first asked for; Lightning adds an axis of its own."""
+        if self._experiment is None:
+            import wandb
+
+            self._experiment = wandb.init(**self._wandb_init)
+            self._experiment.define_metric(AXIS, hidden=True)
+        return self._experiment
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log one row at an update; a run's summary keeps the best and the last validation."""
+        for name in metrics.keys() - self._defined:
+            summary = "max,last" if name.startswith("val/") else None
+            self.experiment.define_metric(name, step_metric=AXIS, summary=summary)
+            self._defined.add(name)
+        self.experiment.log(dict(metrics) | {AXIS: step})
+
+    @rank_zero_only
+    def log_image(self, key: str, images: list[Any], step: int | None = None, **words: Any) -> None:
+        """Log images at an update."""
+        import wandb
+
+        captions = words.get("caption") or [None] * len(images)
+        shown = [wandb.Image(i, caption=c) for i, c in zip(images, captions, strict=True)]
+        self.experiment.log({key: shown, AXIS: step})
+
+    @rank_zero_only
+    def log_summary(self, values: Mapping[str, Any]) -> None:
+        """Set what is known once, such as the number of parameters."""
+        self.experiment.summary.update(dict(values))
+
+    @rank_zero_only
+    def log_rows(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Log a table; an empty string is an empty cell."""
+        import wandb
+
+        kept = [[None if cell == "" else cell for cell in row] for row in rows]
+        table = wandb.Table(columns=list(columns), data=kept, allow_mixed_types=True)
+        self.experiment.log({key: table})
+
+    @rank_zero_only
+    def log_weights(self, files: Sequence[Path], uses: Sequence[str], **facts: Any) -> None:
+        """Log a trained network as an artifact ``model-ID``, and which others it was made from.
+
+        Args:
+            files: of weights; they are not copied.
+            uses: identities of the runs whose weights it began with or learned from. Without a
+                connection W&B cannot look them up: then only the artifact's facts name them.
+            facts: metadata.
+        """
+        import wandb
+
+        parents = [_artifact_name(identity) for identity in uses]
+        artifact = wandb.Artifact(
+            _artifact_name(str(self._id)), "model", metadata=facts | {"made_from": parents}
+        )
+        for file in files:
+            artifact.add_file(str(file), policy="immutable")
+        if self._wandb_init["mode"] == "online":
+            for parent in parents:
+                self.experiment.use_artifact(f"{parent}:latest")
+        self.experiment.log_artifact(artifact)
 
     def close(self, failed: bool) -> None:
         """Finish the W&B run, if it has begun; the next one in this process starts afresh."""
@@ -31,7 +109,9 @@ def wandb_logger(
     identity: str,
     name: str,
     group: str,
-    config: dict[str, Any],
+    tags: Sequence[str] = (),
+    job_type: str = "train",
+    config: Mapping[str, Any],
 ) -> RunLogger:
     """A W&B logger whose run is found again by the run's identity.
 
@@ -40,8 +120,8 @@ def wandb_logger(
         mode: ``offline`` or ``online``.
         directory: the run's directory; W&B writes into its folder ``wandb``.
         identity: of the run; a resumed run continues the same W&B run.
-        name, group: as dashboards show them.
-        config: of the run.
+        name, group, tags, job_type: as dashboards show them.
+        config: of the run, flat.
 
     Raises:
         UserError: wandb is not installed, or the mode is unknown.
@@ -59,17 +139,55 @@ def wandb_logger(
             "logger=wandb: wandb is not installed; pip install wandb, or set logger=csv",
         ) from None
 
+    if os.environ.get(_DATA) == RunLogger.data_folder:  # a user's own choice stays
+        RunLogger.data_folder = os.environ[_DATA] = str((directory / "wandb").absolute())
     return RunLogger(
         project=project,
         name=name,
         group=group,
+        tags=list(tags),
+        job_type=job_type,
         id=identity[:16],
         save_dir=directory,
-        config=config,
-        offline=mode == "offline",
+        config=dict(config),
+        mode=mode,
         resume="allow",
         # No machine statistics, no console capture, no environment: what is logged is the run.
         settings=wandb.Settings(
             x_disable_stats=True, x_disable_meta=True, console="off", silent=True
         ),
     )
+
+
+class FileLogger(TensorBoardLogger):
+    """TensorBoard's, closed as :class:`RunLogger` is."""
+
+    def close(self, failed: bool) -> None:
+        """Write what is left."""
+        self.finalize("failed" if failed else "success")
+
+
+def tensorboard_logger(*, directory: Path, config: Mapping[str, Any], **words: Any) -> FileLogger:
+    """TensorBoard's files in the run's folder ``tensorboard``.
+
+    Args:
+        directory: the run's directory.
+        config: of the run, flat.
+        words: what only other dashboards show.
+
+    Raises:
+        UserError: tensorboard is not installed.
+    """
+    try:
+        logger = FileLogger(directory, name=None, version="tensorboard")
+    except ModuleNotFoundError:
+        raise UserError(
+            "tensorboard-missing",
+            "logger=tensorboard: it is not installed; pip install tensorboard, or set logger=csv",
+        ) from None
+    logger.log_hyperparams(dict(config))
+    return logger
+
+
+def _artifact_name(identity: str) -> str:
+    return f"model-{identity[:16]}"

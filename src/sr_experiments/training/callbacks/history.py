@@ -74,8 +74,6 @@ class History(Callback):
         self.total, self.count = None, 0
         if trainer.is_global_zero:
             self._write()
-        for logger in trainer.loggers:
-            logger.log_metrics({k: v for k, v in row.items() if k != "update"}, trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         """For the checkpoint."""

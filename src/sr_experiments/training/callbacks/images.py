@@ -46,7 +46,10 @@ class SaveImages(Callback):
 
 
 class Samples(Callback):
-    """Crops of validation images, LR, SR and HR side by side, as files and in dashboards.
+    """Crops of validation images, as files and in dashboards.
+
+    Side by side: LR, bicubic, SR, HR, and the error of SR, eight times enlarged, black where it is
+    none.
 
     Args:
         folder: where ``epoch_0010.png`` goes.
@@ -77,7 +80,10 @@ class Samples(Callback):
         window = (..., slice(top, top + side), slice(left, left + side))
         blocks = lr.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
         bicubic = imresize(lr, scale)
-        crops = [image[window] for image in (blocks, bicubic, outputs["raw"].cpu(), hr)]
+        sr = outputs["raw"].cpu()
+        error = (sr.int() - hr.int()).abs().amax(0, keepdim=True).mul(8).clamp(max=255)
+        shown = (blocks, bicubic, sr, hr, error.byte().expand_as(hr))
+        crops = [image[window] for image in shown]
         gap = torch.full((3, side, 4), 255, dtype=torch.uint8)
         strip = torch.cat([part for crop in crops for part in (crop, gap)][:-1], dim=2)
         self.strips.append(strip)
@@ -95,7 +101,10 @@ class Samples(Callback):
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):
                 logger.log_image(
-                    "LR, bicubic, SR, HR", [image], trainer.global_step, caption=[f"epoch {epoch}"]
+                    "val/LR, bicubic, SR, HR, error",
+                    [image],
+                    trainer.global_step,
+                    caption=[f"epoch {epoch}"],
                 )
         self.strips = []
 
