@@ -1,6 +1,7 @@
 """Imports point down the layers, and what must start fast does without torch."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +33,7 @@ LAYERS = {
     "__init__": 7,
 }
 #: Units of one layer that may import each other all the same: the first the second.
-BESIDE = {("imaging", "config"), ("reproduce", "sweep"), ("__main__", "sweep")}
+BESIDE = {("reproduce", "sweep"), ("__main__", "sweep")}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -94,6 +95,15 @@ def loads(code: str) -> set[str]:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
     )
     return set(done.stdout.rpartition("LOADED")[2].split())
+
+
+def test_help_names_every_command():
+    found = {path.parent.name for path in PACKAGE.glob("*/__main__.py")}
+    found |= {p.stem for p in PACKAGE.glob("*.py") if '__name__ == "__main__"' in p.read_text()}
+    assert found - {"__main__"} == set(COMMANDS)
+    template = (PACKAGE.parents[1] / "conf" / "config.yaml").read_text()
+    (named,) = re.findall(r"sr_experiments\.{([a-z,]+)} --help", template)
+    assert set(named.split(",")) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

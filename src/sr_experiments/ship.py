@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: What the speed of a network that ships is measured against.
 YARDSTICK = "vdsr"
 #: The protocol of a card, by the colours that a network works in.
-PROTOCOLS = {"y": "y_first", "rgb": "y", "each": "y"}
+CARD_PROTOCOL = {"y": "y_first", "rgb": "y", "each": "y"}
 _CHOICES = ("optimizer", "scheduler", "method", "averaging", "convolution", "init")
 #: Sizes of a frame whose speed a card states: an image by seconds, a video by frames a second.
 _IMAGE, _VIDEO = (720, 1280), (360, 640)
@@ -295,7 +295,7 @@ def _of_runs(
         if target.name not in files:  # one file may serve all scales
             save_weights(target, network.state_dict(), fold_config(config))
         files[target.name] = target.stat().st_size
-        protocol = PROTOCOLS[network.colour]
+        protocol = CARD_PROTOCOL[network.colour]
         sets = dict.fromkeys(key.dataset for key in run.scores)
         facts[str(scale)] = ScaleFacts(
             parameters=network.parameter_count,

@@ -58,7 +58,10 @@ def test_every_word_for_a_source(find, data_root, tmp_path, monkeypatch):
         assert stems(name) == [f"{name}_{i}" for i in range(3)]
     # Short names of benchmarks keep their short name in tables.
     for short, long in (("DIV2K", "DIV2K/valid"), ("embedded", "embedded/test")):
-        assert find(short).name == short and find(short).paths == find(long).paths
+        scored = find(short, benchmark=True)
+        assert scored.name == short and scored.paths == find(long).paths
+        with pytest.raises(UserError):  # to train on, a name must say which part
+            find(short)
     folder = data_root / "benchmark" / "Set5" / "HR"
     assert find(str(folder)).name == "Set5" and find(str(folder)).paths == find("Set5").paths
     monkeypatch.chdir(folder)
@@ -124,13 +127,13 @@ def test_a_damaged_index_of_hashes_is_made_again(find, tmp_path, content):
     ("source", "options", "says"),
     [
         ("embedded/trian", {}, "embedded/trian: no such split; choose from train, val, test"),
-        ("Set6", {}, "Set6: neither a known data set (embedded, DIV2K/train, "),
+        ("Set6", {}, "Set6: neither a known data set (embedded/train, embedded/val, "),
         ("embedded/train", {"numbers": "1-2"}, "the images of embedded/train are not numbered"),
         ("Set5", {"numbers": "1-2"}, "numbers=1-2: the images of Set5 are not numbered"),
         ("DIV2K/valid", {"numbers": "0001"}, "numbers=0001: DIV2K/valid holds 0801-0900 only"),
         (
             "embedded",
-            {"lr_from_disk": True, "scale": 2},
+            {"lr_from_disk": True, "scale": 2, "benchmark": True},
             "embedded/test has no x2 images on disk",
         ),
         ("Set5", {"lr_from_disk": True, "scale": 3}, "Set5 has no x3 images on disk"),

@@ -13,7 +13,8 @@ from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.colour import luma_uint8, round_to_uint8
 from sr_experiments.imaging.io import read_image
 from sr_experiments.imaging.resize import imresize, modcrop
-from sr_experiments.metrics.protocols import PROTOCOLS
+from sr_experiments.metrics import scoring
+from sr_experiments.metrics.protocols import PROTOCOLS, Protocol
 from sr_experiments.metrics.scoring import COLUMNS, score_batch, score_image
 
 
@@ -97,6 +98,18 @@ def test_a_luma_networks_plane_counts_under_y_first_alone(images):
     assert {n: s for n, s in given.items() if n != "y_first"} == {
         n: s for n, s in plain.items() if n != "y_first"
     }
+
+
+@pytest.mark.parametrize("window", ["valid", "replicate"])
+def test_a_protocol_with_another_border_is_scored_by_its_own(images, monkeypatch, window):
+    wide = Protocol("wide", "", "", "", "y_uint8", window, shave_scales=2, extra_shave=3)
+    monkeypatch.setattr(scoring, "PROTOCOLS", dict(PROTOCOLS) | {"wide": wide})
+    columns = [("wide", quantity) for quantity in ("psnr", "mean_error", "ssim")]
+    monkeypatch.setattr(scoring, "COLUMNS", (*scoring.COLUMNS, *columns))
+    sr, hr = map(chw, images)
+    same = {"valid": "y_first", "replicate": "y_rounded"}[window]
+    expected = score_image(sr, hr, 7)[same]
+    assert score_image(sr, hr, 2)["wide"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_batch_holds_the_scores_of_its_images(images):

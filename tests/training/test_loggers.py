@@ -58,7 +58,8 @@ def test_a_sweep_is_a_run_for_each_job_and_one_for_its_table(cli, tmp_path):
         assert set(begun["tags"]) == {"activation_sweep", "activation", "smoke", "supervised"}
         config = begun["config"]["update"]
         assert config["activation"] == kept["choices"]["activation"]
-        assert config["training.lr"] == 1e-3 and not any("_target_" in key for key in config)
+        assert config["training.lr"] == 1e-3 and config["method.loss"] == "L1Loss"
+        assert not any("_target_" in key for key in config)
         assert only(said, "exit")["exit_code"] == 0
         assert not list(directory.rglob("wandb-metadata.json")), "it names the host and the user"
 

@@ -189,6 +189,8 @@ def _check_type(value: Any, hint: Any, key: str) -> None:
         reasons = {str(e["msg"]).removeprefix("Input should be ") for e in error.errors()}
         wanted = getattr(hint, "__name__", None) or str(hint)
         wanted = wanted if wanted in ("int", "float", "bool", "str") else " or ".join(reasons)
+        if inspect.isclass(hint) and "isinstance" in wanted:  # pydantic cannot say it of a class
+            wanted = f"a node; write {key}._target_=CLASS"
         raise UserError(
             "target-wrong-type",
             "{key}={value}: expected {wanted}",

@@ -153,7 +153,7 @@ IMAGE_SETS: dict[str, ImageSet] = {
 #: Names that stand for several sets.
 GROUPS: dict[str, tuple[str, ...]] = {
     "DIV2K": ("DIV2K/train", "DIV2K/valid"),
-    "benchmark": ("Set5", "Set14", "B100", "Urban100"),
+    "benchmark": tuple(s.name for s in IMAGE_SETS.values() if s.source == "benchmark"),
 }
 
 #: (split, LR scale or None for HR) -> bytes, SHA-256.

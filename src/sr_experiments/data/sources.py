@@ -18,7 +18,7 @@ from sr_experiments.data.layouts import find_lr, find_split
 from sr_experiments.imaging.formats import list_images
 
 #: What a benchmark's short name stands for.
-_BENCHMARKS = {"embedded": "embedded/test", "DIV2K": "DIV2K/valid"}
+_BENCHMARKS = {"embedded": "embedded/test", "div2k": "DIV2K/valid"}
 #: Folder names that do not tell a data set.
 _GENERIC = frozenset({"hr", "gt", "images", "high", "original", "test", "val", "valid"})
 
@@ -50,25 +50,27 @@ def find_images(
     numbers: str | None = None,
     lr_from_disk: bool = False,
     scale: int = 1,
+    benchmark: bool = False,
 ) -> ImageFiles:
     """List a source's images and fingerprint them.
 
     Args:
-        source: ``embedded/train|val|test``, ``embedded``, a data set of the catalogue
-            by name or alias (``DIV2K/train``, ``DIV2K``, ``Set5``, ``BSD100`` ...), or a folder; or
-            several of these.
+        source: ``embedded/train|val|test``, a data set of the catalogue by name or alias
+            (``DIV2K/train``, ``Set5``, ``BSD100`` ...), or a folder; or several of these.
         root: the data root.
         cache: where hashes of unchanged files are remembered.
         numbers: a range of a numbered set, such as ``0801-0810``; of several sources, of those that
             are numbered.
         lr_from_disk: take low-resolution partners from disk.
         scale: of those partners.
+        benchmark: also know the short names ``DIV2K`` and ``embedded`` of what is scored of them.
 
     Raises:
         UserError: nothing of that name, nothing there, no partners, or no source is numbered.
     """
     several = [source] if isinstance(source, str) else list(source)
-    resolved = [_BENCHMARKS.get(one, one) for one in several]
+    short = _BENCHMARKS if benchmark else {}
+    resolved = [short.get(one.casefold(), one) for one in several]
     numbered = [one for one in resolved if (s := catalogue.known(one)) and s.numbers]
     if numbers is not None and not numbered:
         raise UserError(
@@ -119,7 +121,7 @@ def _find(
     if source.startswith("embedded/"):
         paths = catalogue.embedded(source.removeprefix("embedded/"))
     elif dataset is not None:
-        name = alias if alias in _BENCHMARKS else dataset.name
+        name = "DIV2K" if alias.casefold() == "div2k" else dataset.name
         paths = find_split(root, dataset.name, numbers=numbers)
         if lr_from_disk:
             lr = find_lr(root, dataset.name, scale, numbers=numbers)
@@ -127,11 +129,12 @@ def _find(
         paths = list_images(Path(source))
         name = _folder_name(Path(source))
     else:
+        sets = catalogue.IMAGE_SETS
         raise UserError(
             "unknown-source",
             "{source}: neither a known data set ({known}) nor a folder",
             source=source,
-            known=", ".join(["embedded", *catalogue.IMAGE_SETS]),
+            known=", ".join([*(f"embedded/{split}" for split in catalogue.EMBEDDED), *sets]),
         )
     if lr_from_disk and lr is None:
         raise UserError(

@@ -37,7 +37,8 @@ class Protocol:
         space: the planes that are compared. ``y`` is the unrounded luma, ``y_uint8`` the rounded
             one, ``y_network`` the rounded luma or a luma network's own output, ``rgb`` all three.
         ssim_window: the windows SSIM is averaged over, or None for no SSIM.
-        extra_shave: pixels cut off each side beyond the scale.
+        shave_scales: what is cut off each side, in multiples of the scale.
+        extra_shave: pixels cut off each side beyond that.
     """
 
     name: str
@@ -46,11 +47,12 @@ class Protocol:
     ssim_rule: str | None
     space: Space
     ssim_window: Window | None
+    shave_scales: int = 1
     extra_shave: int = 0
 
     def shave(self, scale: int) -> int:
         """Pixels cut off each side before anything is compared."""
-        return scale + self.extra_shave
+        return self.shave_scales * scale + self.extra_shave
 
     def min_side(self, scale: int) -> int:
         """The shortest side an image may have to be scored."""

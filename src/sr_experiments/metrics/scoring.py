@@ -91,23 +91,25 @@ def score_batch(
         planes["y_network"] = plane, demo_luma(hr, grey)
     columns: list[Tensor] = []
     errors: dict[tuple[Space, int], tuple[Tensor, Tensor]] = {}
-    full_maps: dict[Space, Tensor] = {}
+    full_maps: dict[tuple[Space, int], Tensor] = {}
     for protocol in PROTOCOLS.values():
-        space = protocol.space if protocol.space in planes else "y_uint8"
-        a, b = (_cut(plane, protocol.shave(scale)) for plane in planes[space])
-        key = space, protocol.extra_shave
+        space, shave = protocol.space, protocol.shave(scale)
+        if space == "y_network" and space not in planes:
+            space = "y_uint8"
+        a, b = (_cut(plane, shave) for plane in planes[space])
+        key = space, shave
         if key not in errors:  # two protocols may differ in SSIM alone
             errors[key] = psnr(a, b), mean_error(a, b)
         columns += errors[key]
         if protocol.ssim_window is None:
             continue
-        if protocol.ssim_window == "valid" and space in full_maps:
+        if protocol.ssim_window == "valid" and key in full_maps:
             # The windows inside the image are among those already taken with its border.
-            values = _cut(full_maps[space], WINDOW_SIZE // 2)
+            values = _cut(full_maps[key], WINDOW_SIZE // 2)
         else:
             values = ssim_map(a, b, window=protocol.ssim_window)
             if protocol.ssim_window == "replicate":
-                full_maps[space] = values
+                full_maps[key] = values
         columns.append(values.mean(dim=(1, 2, 3)))
     return torch.stack(columns, dim=1)
 

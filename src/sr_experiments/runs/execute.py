@@ -32,7 +32,6 @@ from sr_experiments.runs.assembly import (
     build_network,
     prepare_teacher,
 )
-from sr_experiments.runs.dashboard import begin_dashboard, conclude_dashboard
 from sr_experiments.runs.heartbeat import Heartbeat
 from sr_experiments.runs.identity import flat, relevant
 from sr_experiments.runs.launch import rank, started_outside
@@ -45,6 +44,7 @@ from sr_experiments.runs.records import (
     Result,
     TrainingRecord,
 )
+from sr_experiments.runs.tracking import begin_tracking, conclude_tracking
 from sr_experiments.training.callbacks.averaging import WeightAveraging
 from sr_experiments.training.callbacks.clipping import AdjustableClipping
 from sr_experiments.training.callbacks.dashboard import Dashboard
@@ -91,7 +91,7 @@ def execute(plan: "Plan", console: Console) -> None:
     if isinstance(module, Supervised) and (mode := config.trainer.compile):
         module.compile_steps(mode)
     _say(plan, network, begun, console, resumes)
-    logger = begin_dashboard(plan)
+    logger = begin_tracking(plan)
     failed, diverged_at = True, None
     try:
         with Team(plan) as team, ExitStack() as alive:
@@ -137,7 +137,7 @@ def execute(plan: "Plan", console: Console) -> None:
             result = _result(plan, network, module, data, trained)
             directory.write_result(result)
             if isinstance(logger, RunLogger):
-                conclude_dashboard(logger, plan, result, rows)
+                conclude_tracking(logger, plan, result, rows)
             directory.end("finished")
             if diverged_at is not None:
                 console.print(f"  the loss is no number from update {diverged_at} on: no scores")

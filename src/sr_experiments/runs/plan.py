@@ -296,7 +296,7 @@ def find_all(config: RunConfig) -> dict[str, ImageFiles]:
                 source.source, numbers=source.numbers, **common | {"scale": scale}
             )
     for name in config.benchmarks.sets:
-        images = find_images(name, **common)
+        images = find_images(name, benchmark=True, **common)
         if f"benchmark/{images.name}" in found:
             raise UserError(
                 "benchmark-twice", "benchmarks.sets: {name} is listed twice", name=images.name

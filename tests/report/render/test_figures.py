@@ -4,6 +4,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ import pytest
 from sr_experiments.report.evidence.collect import collect
 from sr_experiments.report.evidence.curves import Band, band, read_curve
 from sr_experiments.report.evidence.table import build_tables
-from sr_experiments.report.paper.definition import PaperFigure
+from sr_experiments.report.paper.definition import DRAWN_FROM, FigureKind, PaperFigure
 from sr_experiments.report.paper.load import load_paper
 from sr_experiments.report.render import plots
-from sr_experiments.report.render.figures import figures
+from sr_experiments.report.render.figures import _COMPUTED, _DRAWN, figures
 
 Writer = Callable[..., Path]
 SET5 = {"Set5": {"baby": (30.0, 0.9)}}
@@ -170,3 +171,8 @@ def test_initial_values_keep_lose_or_halve_the_signal() -> None:
             assert square == pytest.approx(factor**layer, rel=0.6)
     svg = plots.activation_histograms("f", "t")
     assert svg.count("layer ") >= 5 and "Xavier" in svg
+
+
+def test_every_kind_of_figure_has_one_drawing():
+    assert _DRAWN.keys() == DRAWN_FROM.keys()
+    assert {*_DRAWN, *_COMPUTED} == set(get_args(FigureKind))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from sr_experiments.core.errors import Message
 from sr_experiments.report.paper.claims import BICUBIC, Claim
-from sr_experiments.report.paper.definition import Paper, PaperFigure, PaperTable
+from sr_experiments.report.paper.definition import DRAWN_FROM, Paper, PaperFigure, PaperTable
 from sr_experiments.report.paper.recipe import HEADS, Recipe
 
 #: Mapping keys and sequence indices, from the top of the file down to a mistake.
@@ -155,7 +155,7 @@ def _published(at: Location, table: PaperTable) -> Problems:
 
 def _figure(paper: Paper, at: Location, figure: PaperFigure) -> Problems:
     if figure.table is None:
-        if figure.kind in ("curve", "bars"):
+        if figure.kind in DRAWN_FROM:
             yield (
                 at,
                 Message(

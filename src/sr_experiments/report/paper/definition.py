@@ -4,6 +4,7 @@ Types and keys are checked here, cross references in
 :mod:`sr_experiments.report.paper.consistency`.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -169,6 +170,11 @@ class PaperTable(StrictModel):
         return METRICS if any(pair.ssim is not None for pair in protocols) else METRICS[:1]
 
 
+FigureKind = Literal["curve", "bars", "functions", "distributions"]
+#: The kinds of figures that show columns of a table, and what of a run they are drawn from.
+DRAWN_FROM: Mapping[FigureKind, str] = {"curve": "history", "bars": "score"}
+
+
 class PaperFigure(StrictModel):
     """A figure of the paper, drawn from our runs.
 
@@ -179,7 +185,7 @@ class PaperFigure(StrictModel):
 
     id: Name
     title: Text
-    kind: Literal["curve", "bars", "functions", "distributions"]
+    kind: FigureKind
     table: Name | None = None
     columns: list[Name] = Field(default_factory=list)
     scales: list[Count] = Field(default_factory=list)

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from sr_experiments.metrics.protocols import PROTOCOLS
 from sr_experiments.report.evidence.curves import Band, Curve, band, read_curve
 from sr_experiments.report.evidence.table import Row, Table
-from sr_experiments.report.paper.definition import Column, Paper, PaperFigure
+from sr_experiments.report.paper.definition import DRAWN_FROM, Column, Paper, PaperFigure
 from sr_experiments.report.render import plots
 from sr_experiments.report.render.provenance import our_runs, same_network
 from sr_experiments.runs.records import Run
@@ -52,18 +52,9 @@ def figures(paper: Paper, tables: Sequence[Table]) -> list[DrawnFigure]:
 
 def _figure(paper: Paper, figure: PaperFigure, tables: Sequence[Table]) -> Iterator[DrawnFigure]:
     name, note = _id(paper, figure), figure.note or ""
-    if figure.kind == "functions":
-        text = "Computed, not measured: Swish is x / (1 + e^-x), Mish is x tanh(ln(1 + e^x))."
-        panel = Panel(plots.activation_functions(f"{name}-a", figure.title))
-        yield DrawnFigure(name, figure.title, f"{text} {note}".strip(), [panel])
-        return
-    if figure.kind == "distributions":
-        text = (
-            "A simulation, not one of the trained networks: 1,000 standard normal inputs pass "
-            "through five layers of 100 ReLU units without biases. Shares of all activations of a "
-            "layer; the bar at zero extends above the frame."
-        )
-        panel = Panel(plots.activation_histograms(f"{name}-a", figure.title), wide=True)
+    if figure.kind in _COMPUTED:
+        text, draw, wide = _COMPUTED[figure.kind]
+        panel = Panel(draw(f"{name}-a", figure.title), wide=wide)
         yield DrawnFigure(name, figure.title, f"{text} {note}".strip(), [panel])
         return
     for number, table in enumerate(t for t in tables if t.source.id == figure.table):
@@ -139,6 +130,21 @@ def _dots(row: Row, column: Column, comparable: bool) -> plots.Dots:
 
 #: The kinds that are drawn from a table's runs.
 _DRAWN = {"curve": _curve, "bars": _bars}
+#: The kinds that need no run: what they show, their drawing, and whether it takes a whole row.
+_COMPUTED = {
+    "functions": (
+        "Computed, not measured: Swish is x / (1 + e^-x), Mish is x tanh(ln(1 + e^x)).",
+        plots.activation_functions,
+        False,
+    ),
+    "distributions": (
+        "A simulation, not one of the trained networks: 1,000 standard normal inputs pass "
+        "through five layers of 100 ReLU units without biases. Shares of all activations of a "
+        "layer; the bar at zero extends above the frame.",
+        plots.activation_histograms,
+        True,
+    ),
+}
 
 
 def _columns(figure: PaperFigure, table: Table) -> list[Column]:
@@ -164,7 +170,7 @@ def _absent(paper: Paper, figure: PaperFigure) -> str:
     stage = paper.stages[0]
     if figure.table is not None:
         stage = paper.table(figure.table).experiment
-    what = "history" if figure.kind == "curve" else "score"
+    what = DRAWN_FROM[figure.kind]
     return f"Not drawn: no finished run has a {what} for it (experiment {stage})."
 
 

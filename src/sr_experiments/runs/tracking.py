@@ -1,5 +1,6 @@
 """A run on a dashboard: by which words it is found, and what is shown when it has ended."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sr_experiments.config import instantiate
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from sr_experiments.runs.plan import Plan
 
 
-def begin_dashboard(plan: "Plan") -> Any:
+def begin_tracking(plan: "Plan") -> Any:
     """The logger of a run; None where none is wanted, nothing is trained or another process logs.
 
     The config is flat: choices by their groups, then every other key that can change the result.
@@ -29,13 +30,24 @@ def begin_dashboard(plan: "Plan") -> Any:
         name=plan.title,
         group=config.name,
         tags=[str(tag) for tag in dict.fromkeys(tags) if tag],
-        config=config.choices
-        | {k: v for k, v in settings.items() if not k.endswith(("_target_", "_partial_"))}
+        config=_flat(settings)
+        | dict(config.choices)
         | {"identity": plan.identity, "parents": parents},
     )
 
 
-def conclude_dashboard(
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the class of each node, such as ``method.loss: L1Loss``."""
+    found = {}
+    for key, value in settings.items():
+        if key.endswith("._target_"):
+            found[key.removesuffix("._target_")] = str(value).rpartition(".")[2]
+        elif not key.endswith("._partial_"):
+            found[key] = value
+    return found
+
+
+def conclude_tracking(
     logger: RunLogger,
     plan: "Plan",
     result: Result,
