@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sr_experiments.core.cli import Parser, command, number
 from sr_experiments.core.console import duration, output, print_table
 from sr_experiments.core.errors import UserError
+from sr_experiments.runs.directory import RunDirectory
 from sr_experiments.runs.records import PROGRESS, STATUS, Progress, Status
 
 if TYPE_CHECKING:
@@ -125,14 +126,11 @@ def read_runs(folder: Path) -> Iterable[RunState]:
 
 
 def _state(directory: Path, status: Status) -> RunState:
-    progress, silent = None, None
-    file = directory / PROGRESS
-    try:
-        progress = Progress.model_validate_json(file.read_bytes())
-    except (OSError, ValueError):
-        file = directory / STATUS  # a run of an earlier version, or one that has just begun
+    progress, silent = RunDirectory(directory, status.identity).progress(), None
     state = status.state
     if state == "running":
+        # A run of an earlier version, or one that has just begun, has no progress.
+        file = directory / (STATUS if progress is None else PROGRESS)
         silent = max(0.0, time.time() - file.stat().st_mtime)
         gone = progress is not None and _is_gone(progress)
         if silent > (SILENT_AND_GONE if gone else SILENT):

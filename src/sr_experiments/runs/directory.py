@@ -12,19 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-from filelock import FileLock, Timeout
-
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
 from sr_experiments.runs.records import (
     CONFIG,
     HISTORY,
+    PROGRESS,
     RESULT,
     SCORE_COLUMNS,
     SCORES,
     STATUS,
     ImageScore,
+    Progress,
     Result,
     State,
     Status,
@@ -69,6 +68,13 @@ class RunDirectory:
         except (OSError, ValueError):
             return None
 
+    def progress(self) -> Progress | None:
+        """What ``progress.json`` says; None if there is none or it is damaged."""
+        try:
+            return Progress.model_validate_json((self.path / PROGRESS).read_bytes())
+        except (OSError, ValueError):
+            return None
+
     def is_finished(self) -> bool:
         """Whether the run of this very identity has all its results."""
         status = self.status()
@@ -83,6 +89,8 @@ class RunDirectory:
         Raises:
             UserError: the directory cannot be written.
         """
+        import yaml  # here, as filelock below: `status` starts without them
+
         with atomic_write(self.path / CONFIG) as temporary:
             temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
         (self.path / "error.txt").unlink(missing_ok=True)
@@ -184,6 +192,8 @@ class Lock:
     """
 
     def __init__(self, runs: Path, identity: str, waiting: Any = None) -> None:
+        from filelock import FileLock
+
         folder = runs / ".locks"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -198,6 +208,8 @@ class Lock:
         self.waiting = waiting
 
     def __enter__(self) -> None:
+        from filelock import Timeout
+
         try:
             self.lock.acquire(timeout=0)
         except Timeout:

@@ -79,7 +79,9 @@ def _carry_out(plan: Plan, console: Console) -> Outcome:
             _carry_out(parent, console)
 
     def waiting() -> None:
-        console.print(f"{plan.title}: another process computes this run; waiting for it")
+        now = plan.directory.progress()
+        who = f"process {now.process} on {now.host}" if now else "another process"
+        console.print(f"{plan.title}: {who} computes this run; waiting for it", soft_wrap=True)
 
     with Lock(plan.runs, plan.identity, waiting):
         if plan.directory.is_finished():
