@@ -3,9 +3,9 @@
 import re
 
 import pytest
+import yaml
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.runs import directory as directory_module
 from sr_experiments.runs.directory import RunDirectory, find, slug
 from sr_experiments.runs.records import ImageScore, Mean, Record, Result
 
@@ -79,7 +79,7 @@ def test_a_failing_write_keeps_the_old(begun, monkeypatch, what):
         full()
 
     monkeypatch.setattr(Record, "to_json", full)
-    monkeypatch.setattr(directory_module.yaml, "safe_dump", full)
+    monkeypatch.setattr(yaml, "safe_dump", full)
     calls = {
         "status": lambda: begun.end("finished"),
         "scores": lambda: begun.write_scores(rows()),
