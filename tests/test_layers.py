@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sr_experiments import __main__
+
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "sr_experiments"
 #: Unit of the package -> its layer. A module may import its own unit and lower layers.
 LAYERS = {
@@ -25,6 +27,7 @@ LAYERS = {
     "serve": 5,
     "speed": 5,
     "report": 6,
+    "api": 6,
     "status": 6,
     "ship": 7,
     "sweep": 7,
@@ -100,7 +103,7 @@ def loads(code: str) -> set[str]:
 def test_help_names_every_command():
     found = {path.parent.name for path in PACKAGE.glob("*/__main__.py")}
     found |= {p.stem for p in PACKAGE.glob("*.py") if '__name__ == "__main__"' in p.read_text()}
-    assert found - {"__main__"} == set(COMMANDS)
+    assert found - {"__main__"} == set(COMMANDS) == set(__main__.COMMANDS)
     template = (PACKAGE.parents[1] / "conf" / "config.yaml").read_text()
     (named,) = re.findall(r"sr_experiments\.{([a-z,]+)} --help", template)
     assert set(named.split(",")) == set(COMMANDS)

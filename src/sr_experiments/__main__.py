@@ -1,12 +1,22 @@
-"""``python -m sr_experiments``: one run, or with ``-m`` a sweep."""
+"""``python -m sr_experiments``: one run, with ``-m`` a sweep, or any of the other commands."""
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
 
 from sr_experiments.core.device import sleep_between_regions
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.interruption import REQUEUE, Preempted
+
+#: Modules of the package that are commands as well: ``sr-experiments score ...`` is
+#: ``python -m sr_experiments.score ...``.
+COMMANDS = (
+    *("data", "downscale", "report", "reproduce", "score", "serve", "ship", "speed", "status"),
+    "upscale",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,6 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str]) -> int:
+    first, *rest = [*argv, ""]
+    if first == "--version":
+        print(f"sr_experiments {version('sr_experiments')}")
+        return 0
+    if first in COMMANDS:
+        return _command(first)(rest[:-1])
+    if first == "run":
+        argv = argv[1:]
     sleep_between_regions()
     multirun = any(word in ("-m", "--multirun") for word in argv)
     overrides = [word for word in argv if word not in ("-m", "--multirun", "-r", "--run")]
@@ -35,7 +53,7 @@ def _main(argv: Sequence[str]) -> int:
         print(help_text([word for word in overrides if word not in options]))
         return 0
     if options:
-        return _show()
+        return _show(argv)
     from rich.console import Console
 
     from sr_experiments.config.compose import compose, config_search_path, expand, parse
@@ -57,7 +75,15 @@ def _main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _show() -> int:
+def _command(name: str) -> Callable[[list[str]], int]:
+    module = f"sr_experiments.{name}"
+    if (Path(__file__).parent / name).is_dir():
+        module += ".__main__"
+    main: Callable[[list[str]], int] = import_module(module).main
+    return main
+
+
+def _show(argv: Sequence[str]) -> int:
     """What Hydra itself shows: ``--cfg``, ``--info``, ``--hydra-help`` and its other options."""
     # Hydra then lets exceptions through, to be explained in one line instead of ten.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
@@ -68,6 +94,7 @@ def _show() -> int:
     from sr_experiments.core.paths import conf_dir
 
     register()
+    sys.argv[1:] = argv  # where Hydra reads them
     with explained():
         hydra.main(str(conf_dir()), "config", version_base="1.3")(_not_run)()
     return 0
