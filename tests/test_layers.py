@@ -27,6 +27,7 @@ LAYERS = {
     "serve": 5,
     "speed": 5,
     "report": 6,
+    "export": 6,
     "api": 6,
     "status": 6,
     "ship": 7,
@@ -72,6 +73,7 @@ COMMANDS = (
     *(
         "data",
         "downscale",
+        "export",
         "report",
         "reproduce",
         "score",

@@ -14,7 +14,18 @@ from sr_experiments.core.interruption import REQUEUE, Preempted
 #: Modules of the package that are commands as well: ``sr-experiments score ...`` is
 #: ``python -m sr_experiments.score ...``.
 COMMANDS = (
-    *("data", "downscale", "report", "reproduce", "score", "serve", "ship", "speed", "status"),
+    *(
+        "data",
+        "downscale",
+        "export",
+        "report",
+        "reproduce",
+        "score",
+        "serve",
+        "ship",
+        "speed",
+        "status",
+    ),
     "upscale",
 )
 

@@ -147,7 +147,7 @@ class OnnxNetwork:
         file = cache() / f"{name.lower()}-{fingerprint(network)[:24]}.onnx"
         for fresh in (False, True):
             if fresh or not file.is_file():
-                _export(network, file)
+                export_onnx(network, file)
             try:
                 self._session: Any = onnxruntime.InferenceSession(
                     str(file), options, providers=["CPUExecutionProvider"]
@@ -219,7 +219,17 @@ def fingerprint(network: Network) -> str:
     return digest.hexdigest()
 
 
-def _export(network: Network, file: Path) -> None:
+def export_onnx(network: Network, file: Path) -> None:
+    """Write a network as ONNX, for any number and size of images.
+
+    Args:
+        network: in eval mode, on the CPU. One that supports any scale is written without the
+            bicubic that it begins with.
+        file: to write.
+
+    Raises:
+        UserError: the exporter is not installed or cannot export it, or the disk is full.
+    """
     # Sides that are not multiples of each other: none may be taken for a constant.
     example = torch.rand(2, 3 if network.colour == "rgb" else 1, 22, 29)
     sides = ({0: "n", 2: "h", 3: "w"},)
