@@ -3,7 +3,9 @@
 import csv
 import hashlib
 import json
+import math
 import re
+from fractions import Fraction
 
 import pytest
 import torch
@@ -14,11 +16,14 @@ from sr_experiments.data.sources import find_images
 from sr_experiments.data.store import open_pairs
 from sr_experiments.metrics.scoring import score_image
 from sr_experiments.models.edsr import EDSR
-from sr_experiments.models.foreign_weights import load_foreign
+from sr_experiments.models.foreign_weights import load_foreign, recognise
 from sr_experiments.models.network import upscale_luma
 from sr_experiments.models.rcan import RCAN
+from sr_experiments.models.srcnn import SRCNN
 from sr_experiments.models.srresnet import SRResNet
 from sr_experiments.models.vdsr import VDSR
+from sr_experiments.models.weights import save_weights
+from sr_experiments.upscale.load_network import load_network
 
 #: PSNR of Set5 under y_first that these public weights are known for.
 VDSR_SET5 = {2: 37.589, 3: 33.748, 4: 31.434}
@@ -113,6 +118,7 @@ def test_a_bias_too_much_is_told_with_the_network(tmp_path):
     wanted = (
         r"weights=\S+: these are not the weights of VDSR 4x4 at scale=2: "
         r"4 missing \(head\.0\.bias, body\.0\.0\.bias, body\.1\.0\.bias \.\.\.\); "
+        r"the file holds VDSR with n_layers=4, n_feats=4, bias=False; "
         r"change the model's keys or the file"
     )
     assert re.fullmatch(wanted, str(caught.value))
@@ -124,6 +130,61 @@ def test_layers_of_another_range_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"sub_mean is .*another range \(model\.rgb_range\)"):
         load_foreign(path, network)
     load_foreign(path, EDSR(2, 1, 4, rgb_range=1.0))
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
+@pytest.mark.parametrize(
+    ("make", "sizes"),
+    [
+        (lambda: EDSR(3, 5, 12), {"scale": 3, "n_resblocks": 5, "n_feats": 12, "res_scale": 1.0}),
+        (lambda: EDSR(4, 1, 256), {"scale": 4, "n_resblocks": 1, "n_feats": 256, "res_scale": 0.1}),
+        (
+            lambda: RCAN(2, 3, 2, 16, 4),
+            {"scale": 2, "n_resgroups": 3, "n_resblocks": 2, "n_feats": 16, "reduction": 4},
+        ),
+        (lambda: SRCNN(2, (9, 5, 5), 6, 4), {"kernels": [9, 5, 5], "n1": 6, "n2": 4}),
+        (lambda: vdsr(bias=True), {"n_layers": 4, "n_feats": 4, "bias": True}),
+    ],
+    ids=["edsr", "edsr_large", "rcan", "srcnn", "vdsr"],
+)
+def test_a_files_tensors_tell_the_network_and_its_sizes(tmp_path, make, sizes, name):
+    network = make()
+    path = saved(tmp_path, network.state_dict(), name)
+    assert recognise(path) == (type(network), sizes)
+    found = load_network(str(path), Fraction(2)).network
+    assert all(torch.equal(found.state_dict()[k], v) for k, v in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda s: {"module." + k: v for k, v in s.items()},
+        lambda s: {"params": {k: v + 1 for k, v in s.items()}, "params_ema": s},
+        lambda s: {"state_dict": {"_orig_mod.module." + k: v for k, v in s.items()}, "epoch": 3},
+        lambda s: {"params." + k: v for k, v in s.items()},
+    ],
+    ids=["parallel", "averaged", "compiled", "flat"],
+)
+def test_what_training_code_puts_around_weights_is_taken_off(tmp_path, wrapped):
+    source, network = EDSR(2, 1, 4), EDSR(2, 1, 4)
+    load_foreign(saved(tmp_path, wrapped(source.state_dict())), network)
+    assert all(torch.equal(network.state_dict()[k], v) for k, v in source.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, name, value):
+    state = EDSR(2, 1, 4).state_dict()
+    state["tail.1.weight"][0, 0, 0, 0] = value
+    path = saved(tmp_path, state, name)
+    said = r"1 of 108 values of tail\.1\.weight are not finite"
+    with pytest.raises(UserError, match=said):
+        load_foreign(path, EDSR(2, 1, 4))
+    config = {"_target_": "sr_experiments.models.edsr.EDSR", "scale": 2}
+    save_weights(tmp_path / "own.safetensors", state, config | {"n_resblocks": 1, "n_feats": 4})
+    for file in (path, tmp_path / "own.safetensors"):
+        with pytest.raises(UserError, match=said):
+            load_network(str(file), Fraction(2))
 
 
 class Touch:

@@ -1,14 +1,16 @@
 """EDSR: Enhanced Deep Residual Networks for Single Image Super-Resolution (Lim et al. 2017)."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
 from sr_experiments.models.layers.convolution import plain
 from sr_experiments.models.layers.normalisation import BatchNorm
 from sr_experiments.models.layers.upsampling import Upsampler
-from sr_experiments.models.network import Activation, Convolution, refuse_below_one
-from sr_experiments.models.residual import CentredNetwork
+from sr_experiments.models.network import Activation, Convolution, numbered, refuse_below_one
+from sr_experiments.models.residual import CentredNetwork, scale_of
 
 
 class ResBlock(nn.Module):
@@ -94,6 +96,19 @@ class EDSR(CentredNetwork):
         self.tail = nn.Sequential(
             Upsampler(scale, n_feats, convolution=outer), outer(n_feats, 3, 3)
         )
+
+    @classmethod
+    def sizes_of(cls, state: Mapping[str, Tensor]) -> dict[str, Any] | None:
+        """See :class:`Network`; 256 channels and more have the paper's ``res_scale`` of 0.1."""
+        if "body.0.body.0.weight" not in state or "head.0.weight" not in state:
+            return None
+        n_feats = len(state["head.0.weight"])
+        return {
+            "scale": scale_of(state),
+            "n_resblocks": numbered(state, r"body\.(\d+)\.body\.0\.weight"),
+            "n_feats": n_feats,
+            "res_scale": 0.1 if n_feats >= 256 else 1.0,
+        }
 
     @property
     def size(self) -> str:

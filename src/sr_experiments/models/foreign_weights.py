@@ -4,15 +4,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from sr_experiments.core.errors import UserError
+from sr_experiments.models.edsr import EDSR
 from sr_experiments.models.layers.upsampling import MeanShift
 from sr_experiments.models.network import Network
+from sr_experiments.models.rcan import RCAN
+from sr_experiments.models.srcnn import SRCNN
 from sr_experiments.models.vdsr import VDSR
+from sr_experiments.models.weights import refuse_not_finite
 
 
 @dataclass(frozen=True)
@@ -56,18 +61,59 @@ LAYOUTS = (
 )
 
 
+#: Where training code keeps the network in a file, most wanted first: averaged weights before raw.
+CONTAINERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
+#: What wrappers put before the names of all tensors.
+PREFIXES = (*(f"{name}." for name in CONTAINERS), "module.", "_orig_mod.", "network.")
+
+
+def recognise(path: str | PathLike[str]) -> tuple[type[Network], dict[str, Any]] | None:
+    """The class of a file's network and the arguments that its tensors tell.
+
+    Args:
+        path: see :func:`load_foreign`.
+
+    Returns:
+        None if no network of the suite has exactly these tensors.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    return _recognised(_read(path))
+
+
+def _recognised(state: Mapping[str, Tensor]) -> tuple[type[Network], dict[str, Any]] | None:
+    for kind in (EDSR, RCAN, SRCNN, VDSR):
+        named = state
+        for layout in LAYOUTS:
+            if issubclass(kind, layout.network):
+                named = layout.renamed(state) or state
+        arguments = kind.sizes_of(named)
+        if arguments is None:
+            continue
+        try:
+            with torch.device("meta"):
+                own = kind(**{"scale": 2} | arguments).state_dict()
+        except (UserError, ValueError):  # sizes that no network has
+            continue
+        if not _faults(own, named):
+            return kind, arguments
+    return None
+
+
 @torch.no_grad()
 def load_foreign(path: str | PathLike[str], network: Network) -> None:
     """Load a file of weights into a network: every tensor, or none.
 
     Args:
         path: a PyTorch state dict or a ``.safetensors`` file, in the suite's names or in those of
-            one of :data:`LAYOUTS`. No code of the file is run.
+            one of :data:`LAYOUTS`, perhaps within one of :data:`CONTAINERS` or behind
+            :data:`PREFIXES`. No code of the file is run.
         network: of the file's architecture and size.
 
     Raises:
         UserError: the file is missing or cannot be read, or it does not hold exactly the
-            network's tensors; the network is left as it was.
+            network's tensors, all finite; the network is left as it was.
     """
     state = _read(path)
     for layout in LAYOUTS:
@@ -76,6 +122,10 @@ def load_foreign(path: str | PathLike[str], network: Network) -> None:
     own = network.state_dict()
     if faults := _faults(own, state):
         described = f"{type(network).__name__} {network.size}".rstrip()
+        if known := _recognised(state):
+            kind, arguments = known
+            told = ", ".join(f"{key}={value}" for key, value in arguments.items())
+            faults.append(f"the file holds {kind.__name__} with {told}")
         raise UserError(
             "weights-do-not-fit",
             "weights={path}: these are not the weights of {described} at "
@@ -86,6 +136,7 @@ def load_foreign(path: str | PathLike[str], network: Network) -> None:
             faults="; ".join(faults),
         )
     _check_range(path, network, state)
+    refuse_not_finite(f"weights={fspath(path)}", state)
     for name, tensor in own.items():
         tensor.copy_(state[name])
 
@@ -94,7 +145,7 @@ def _read(path: str | PathLike[str]) -> dict[str, Tensor]:
     where = f"weights={fspath(path)}"
     try:
         if fspath(path).endswith(".safetensors"):
-            return load_file(path)
+            return _without_prefix(load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError("weights-missing", "{where}: no such file", where=where) from None
@@ -113,6 +164,9 @@ def _read(path: str | PathLike[str]) -> dict[str, Tensor]:
             where=where,
             content=type(content).__name__,
         )
+    held = next((key for key in CONTAINERS if isinstance(content.get(key), Mapping)), None)
+    if held is not None:
+        content = content[held]
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise UserError(
@@ -122,7 +176,17 @@ def _read(path: str | PathLike[str]) -> dict[str, Tensor]:
                 name=name,
                 value=type(value).__name__,
             )
-    return dict(content)
+    return _without_prefix(content)
+
+
+def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without what stands before the name of each of them."""
+    found = dict(state)
+    while prefix := next((p for p in PREFIXES if all(n.startswith(p) for n in found)), None):
+        found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
+        if not found:
+            break
+    return found
 
 
 def _faults(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:

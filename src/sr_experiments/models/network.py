@@ -1,8 +1,9 @@
 """What every network of the suite declares, and the one way to apply it to an image."""
 
 import copy
-from collections.abc import Callable, Sequence
-from typing import ClassVar, Literal, Self, TypeVar
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +78,15 @@ class Network(nn.Module):
         view.scale = scale
         return view
 
+    @classmethod
+    def sizes_of(cls, state: Mapping[str, Tensor]) -> dict[str, Any] | None:
+        """The arguments that a file's tensors tell, the scale among them where they do.
+
+        None if they are another network's, or this class does not know. What tensors cannot tell,
+        such as the activation, is left to its default.
+        """
+        return None
+
     @property
     def receptive_field(self) -> int | None:
         """Receptive-field radius in LR pixels, of the ``scale x scale`` outputs of a pixel.
@@ -116,6 +126,11 @@ class Network(nn.Module):
         """
         values = luma(images) if self.colour == "y" else images
         return values.to(_dtype(self)).div(255)
+
+
+def numbered(names: Iterable[str], pattern: str) -> int:
+    """How many different numbers the group of a pattern takes in names that match it whole."""
+    return len({m[1] for name in names if (m := re.fullmatch(pattern, name))})
 
 
 def refuse_below_one(**sizes: int) -> None:

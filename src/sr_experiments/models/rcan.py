@@ -3,12 +3,15 @@
 Zhang et al. 2018.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor, nn
 
 from sr_experiments.models.layers.convolution import plain
 from sr_experiments.models.layers.upsampling import Upsampler
-from sr_experiments.models.network import Activation, Convolution, refuse_below_one
-from sr_experiments.models.residual import CentredNetwork, Residual
+from sr_experiments.models.network import Activation, Convolution, numbered, refuse_below_one
+from sr_experiments.models.residual import CentredNetwork, Residual, scale_of
 
 
 class ChannelAttention(nn.Module):
@@ -101,6 +104,20 @@ class RCAN(CentredNetwork):
         groups = [group() for _ in range(n_resgroups)]
         self.body = nn.Sequential(*groups, plain(n_feats, n_feats, 3))
         self.tail = nn.Sequential(Upsampler(scale, n_feats), plain(n_feats, 3, 3))
+
+    @classmethod
+    def sizes_of(cls, state: Mapping[str, Tensor]) -> dict[str, Any] | None:
+        """See :class:`Network`."""
+        gate = state.get("body.0.body.0.body.3.conv_du.0.weight")
+        if gate is None:
+            return None
+        return {
+            "scale": scale_of(state),
+            "n_resgroups": numbered(state, r"body\.(\d+)\.body\.0\.body\.0\.weight"),
+            "n_resblocks": numbered(state, r"body\.0\.body\.(\d+)\.body\.0\.weight"),
+            "n_feats": gate.shape[1],
+            "reduction": gate.shape[1] // max(1, len(gate)),
+        }
 
     @property
     def receptive_field(self) -> None:

@@ -1,5 +1,8 @@
 """What SRResNet, EDSR and RCAN have in common: layers that work on the small image."""
 
+import math
+import re
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -17,6 +20,14 @@ class Residual(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """``(N, n_feats, h, w)`` -> the same shape."""
         return features + self.body(features)
+
+
+def scale_of(state: Mapping[str, Tensor]) -> int:
+    """The scale that the convolutions of an :class:`Upsampler` in ``tail.0`` make."""
+    shapes = [
+        tuple(v.shape[:2]) for k, v in state.items() if re.fullmatch(r"tail\.0\.\d+\.weight", k)
+    ]
+    return math.prod(math.isqrt(out // max(1, into)) for out, into in shapes)
 
 
 class ResidualNetwork(Network):

@@ -1,6 +1,7 @@
 """SRCNN: Image Super-Resolution Using Deep Convolutional Networks (Dong et al. 2014, 2016)."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -57,6 +58,18 @@ class SRCNN(Network):
         self.head = nn.Sequential(outer(1, n1, kernels[0]), activation())
         self.body = nn.Sequential(convolution(n1, n2, kernels[1]), activation())
         self.tail = outer(n2, 1, kernels[2])
+
+    @classmethod
+    def sizes_of(cls, state: Mapping[str, Tensor]) -> dict[str, Any] | None:
+        """See :class:`Network`."""
+        layers = [state.get(f"{name}.weight") for name in ("head.0", "body.0", "tail")]
+        if any(layer is None or layer.ndim != 4 for layer in layers):
+            return None
+        return {
+            "kernels": [layer.shape[-1] for layer in layers if layer is not None],
+            "n1": len(state["head.0.weight"]),
+            "n2": len(state["body.0.weight"]),
+        }
 
     @property
     def size(self) -> str:

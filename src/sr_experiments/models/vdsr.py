@@ -3,7 +3,8 @@
 Kim et al. 2016.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -15,6 +16,7 @@ from sr_experiments.models.network import (
     Colour,
     Convolution,
     Network,
+    numbered,
     refuse_below_one,
 )
 
@@ -60,6 +62,17 @@ class VDSR(Network):
         ]
         self.body = nn.Sequential(*inner)
         self.tail = plain(n_feats, 1, 3, bias=bias)
+
+    @classmethod
+    def sizes_of(cls, state: Mapping[str, Tensor]) -> dict[str, Any] | None:
+        """See :class:`Network`."""
+        if "head.0.weight" not in state or "tail.weight" not in state:
+            return None
+        return {
+            "n_layers": 2 + numbered(state, r"body\.(\d+)\.0\.weight"),
+            "n_feats": len(state["head.0.weight"]),
+            "bias": "tail.bias" in state,
+        }
 
     @property
     def size(self) -> str:

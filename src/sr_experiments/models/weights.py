@@ -61,4 +61,30 @@ def load_weights(path: str | PathLike[str]) -> tuple[dict[str, Tensor], dict[str
             "{where}: these weights do not say which network they belong to",
             where=where,
         )
+    refuse_not_finite(where, tensors)
     return tensors, config
+
+
+def refuse_not_finite(where: str, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are no numbers, which would turn images black without a word.
+
+    Args:
+        where: the file, for the message.
+        tensors: by name.
+
+    Raises:
+        UserError: naming the first tensor with such a value.
+    """
+    for name, tensor in tensors.items():
+        values = tensor if tensor.is_floating_point() or tensor.is_complex() else None
+        if values is not None and not bool(values.isfinite().all()):
+            count = int((~values.isfinite()).sum())
+            raise UserError(
+                "weights-not-finite",
+                "{where}: {count} of {all} values of {name} are not finite numbers; the training "
+                "that made the file had failed, take an earlier one",
+                where=where,
+                count=count,
+                all=tensor.numel(),
+                name=name,
+            )

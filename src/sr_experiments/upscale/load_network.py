@@ -15,9 +15,9 @@ from sr_experiments.config.choices import architectures
 from sr_experiments.config.instantiate import TARGET, build_network
 from sr_experiments.core.errors import UserError
 from sr_experiments.models.bicubic import Bicubic
-from sr_experiments.models.foreign_weights import load_foreign
+from sr_experiments.models.foreign_weights import load_foreign, recognise
 from sr_experiments.models.network import Network, prepare
-from sr_experiments.models.weights import load_weights
+from sr_experiments.models.weights import load_weights, refuse_not_finite
 from sr_experiments.upscale.shipped import default_network, shipped, shipped_file
 
 
@@ -82,13 +82,22 @@ def load_network(
             names=", ".join([*shipped(), "bicubic"]),
         )
     if path.suffix == ".safetensors":
-        return _described(_rebuilt(*load_weights(path), model), model)
+        try:
+            return _described(_rebuilt(*load_weights(path), model), model)
+        except UserError as error:
+            if error.code != "weights-without-config":
+                raise
     if path.suffix == ".ckpt":
         return _described(_rebuilt(*_checkpoint(path), model), model)
+    if (known := recognise(path)) is not None:
+        kind, arguments = known
+        network = kind(**{"scale": math.ceil(scale)} | arguments)
+        load_foreign(path, network)
+        return _described(network, model)
     raise UserError(
         "model-needs-architecture",
-        "--model {model}: not a file of this suite; name the network of foreign weights, such as "
-        "--architecture vdsr",
+        "--model {model}: not a file of this suite, and not an EDSR, RCAN, SRCNN or VDSR; name the "
+        "network and its sizes, such as --architecture espcn:n1=64,n2=32",
         model=model,
     )
 
@@ -134,6 +143,7 @@ def _checkpoint(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
             path=path,
         )
     prefix = "network."
+    refuse_not_finite(f"--model {path}", state)
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, config
 
 
@@ -168,6 +178,9 @@ def _foreign(path: Path, scale: Fraction, architecture: str) -> Network:
             names=", ".join(architectures()),
         )
     node: dict[str, Any] = {TARGET: architectures()[name], "scale": math.ceil(scale)}
+    known = recognise(path)
+    if known is not None and f"{known[0].__module__}.{known[0].__qualname__}" == node[TARGET]:
+        node |= known[1]
     for pair in filter(None, arguments.split(",")):
         key, equals, value = pair.partition("=")
         try:
