@@ -94,8 +94,8 @@ def _parser() -> Parser:
     names = ", ".join([*shipped(), "bicubic"])
     add(
         "--model",
-        help=f"a name ({names}), a run's directory, a .ckpt or .safetensors of this suite, or with "
-        "--architecture any file of weights",
+        help=f"a name ({names}), a run's directory, a .ckpt or .safetensors of this suite, weights "
+        "of an EDSR, RCAN, SRCNN or VDSR from elsewhere, or with --architecture of any network",
     )
     add(
         "--weights",
