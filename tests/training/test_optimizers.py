@@ -53,7 +53,7 @@ def test_weight_decay_is_a_key():
 
 
 def test_the_last_layer_is_slower():
-    made, module = optimizer_of("optimizer=srcnn")
+    made, module = optimizer_of("optimizer=srcnn", "budget=paper")
     slow = {id(p) for p in made.param_groups[1]["params"]}
     names = [k for k, p in module.network.named_parameters() if id(p) in slow]
     assert names == ["tail.1.weight", "tail.1.bias"]
