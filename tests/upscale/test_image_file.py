@@ -6,11 +6,11 @@ from PIL import Image, ImageCms, ImageSequence, PngImagePlugin
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.io import read_image
+from sr_experiments.imaging.pillow_gaps import write_png16
 from sr_experiments.imaging.resize import imresize
 from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.upscale.convert_image import enlarge_file
 from sr_experiments.upscale.image_file import read_image_file
-from sr_experiments.upscale.pillow_gaps import write_png16
 from sr_experiments.upscale.upscaler import Upscaler
 
 RANDOM = np.random.default_rng(0)
@@ -68,7 +68,7 @@ def test_eight_bit_formats_say_what_they_lose(tmp_path, double):
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tiff"])
 def test_alpha_and_grey_are_kept(tmp_path, double, suffix):
-    rgba = (DEEP >> 8).astype(np.uint8)
+    rgba = (DEEP >> 8).astype(np.uint8) | 1  # no pixel is hidden
     Image.fromarray(rgba).save(tmp_path / "in.png")
     Image.fromarray(rgba[..., 0]).save(tmp_path / "grey.png")
     Image.fromarray(rgba[..., 0]).quantize(4).save(tmp_path / "palette.png")

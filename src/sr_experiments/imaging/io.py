@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
+from sr_experiments.imaging.pillow_gaps import open_image
+from sr_experiments.imaging.samples import planes_of, upright, white_of
 
 # Set once, because filters that are swapped are not thread-safe: read_image refuses such images.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -18,12 +20,13 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 def read_image(path: str | Path, *, keep_grey: bool = False) -> np.ndarray:
     """Read an image as RGB.
 
-    8 and 16 bit, grey, palette, alpha and CMYK are converted; an EXIF rotation is applied.
-    Sixteen-bit values keep their high byte, transparency is laid on white.
+    8 and 16 bit, floating point, grey, palette, alpha and CMYK are converted as
+    :mod:`sr_experiments.imaging.samples` says; an EXIF rotation is applied. Sixteen-bit values keep
+    their high byte, transparency is laid on white.
 
     Args:
         path: a file of any format that Pillow reads; of an animation, the first frame.
-        keep_grey: leave a file of a single plane as it is.
+        keep_grey: leave a file of a single plane as it is, with alpha or a palette of greys too.
 
     Returns:
         uint8 ``(H, W, 3)``, or ``(H, W)`` for a grey file that is kept grey.
@@ -33,14 +36,24 @@ def read_image(path: str | Path, *, keep_grey: bool = False) -> np.ndarray:
             considers safe (``Image.MAX_IMAGE_PIXELS``).
     """
     path = Path(path)
-    with image_errors(path), Image.open(path) as image:
+    with image_errors(path), open_image(path) as image:
         pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
         if limit is not None and pixels > limit:
             raise Image.DecompressionBombError(f"{pixels:,} pixels, at most {limit:,} are read")
+        white = white_of(image)
         image.load()
-        rgb = _to_rgb(image)
-        grey = keep_grey and image.getbands() in (("L",), ("I",), ("F",), ("1",))
-        return np.array(rgb.getchannel(0) if grey else rgb)
+        colour, alpha = planes_of(upright(image), path, white)
+    if colour.dtype == np.uint16:
+        colour = (colour >> 8).astype(np.uint8)
+    if alpha is not None:
+        rgb = colour if colour.shape[2] == 3 else colour.repeat(3, axis=2)
+        rgba = Image.fromarray(np.dstack([rgb, alpha]))
+        ground = Image.new("RGBA", rgba.size, "white")
+        rgb = np.array(Image.alpha_composite(ground, rgba).convert("RGB"))
+        colour = rgb if colour.shape[2] == 3 else rgb[..., :1]
+    if colour.shape[2] == 1:
+        return colour[..., 0] if keep_grey else colour.repeat(3, axis=2)
+    return colour
 
 
 @contextmanager
@@ -72,28 +85,15 @@ def image_errors(path: Path) -> Iterator[None]:
             "{path}: not an image that Pillow can read; replace or remove it",
             path=path,
         ) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's readers raise many types
         raise UserError(
             "image-damaged",
             "{path}: damaged image ({reason}); replace or remove it",
             path=path,
             reason=error,
         ) from None
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image)
-        # Pillow reads 16-bit grey PNG as "I;16", other programs' files sometimes as "I".
-        if image.mode.startswith("I;16") or values.max(initial=0) > 255:
-            values = values.astype(np.uint32) >> 8
-        image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
 
 
 def write_png(path: str | Path, image: np.ndarray) -> None:

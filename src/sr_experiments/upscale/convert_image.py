@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sr_experiments.core.errors import Message
@@ -37,8 +38,37 @@ def enlarge_file(
         UserError: the image cannot be read, enlarged or written.
     """
     content = read_image_file(source, max_pixels)
+    for frame in content.frames:
+        extend_colour(frame)
     frames = _enlarge_frames(content.frames, upscaler, progress)
     return write_image_file(target, ImageContent(frames, content.metadata, content.notes))
+
+
+def extend_colour(frame: Frame) -> None:
+    """Give fully transparent pixels the colour of visible ones near them.
+
+    What a program left there, often black or green, would bleed into the edges of what is visible.
+    Averages of visible pixels on grids of half, a quarter, ... the size fill what is missing.
+    """
+    if frame.alpha is None or frame.alpha.all() or not frame.alpha.any():
+        return
+    colour = torch.from_numpy(frame.colour.astype(np.float32)).permute(2, 0, 1)[None]
+    weight = torch.from_numpy((frame.alpha > 0).astype(np.float32))[None, None]
+    filled = _filled(colour * weight, weight)[0].permute(1, 2, 0).add(0.5).floor()
+    hidden = frame.alpha == 0
+    frame.colour[hidden] = filled.numpy().astype(frame.colour.dtype)[hidden]
+
+
+def _filled(total: Tensor, weight: Tensor) -> Tensor:
+    """``total / weight``, ``(1, C, H, W)``, and where that is 0 / 0, of a grid of half the size."""
+    mean = total / weight.clamp(min=1e-6)
+    if not (weight == 0).any():
+        return mean
+    half = _filled(
+        F.avg_pool2d(total, 2, ceil_mode=True, count_include_pad=False),
+        F.avg_pool2d(weight, 2, ceil_mode=True, count_include_pad=False),
+    )
+    return torch.where(weight > 0, mean, F.interpolate(half, size=mean.shape[-2:]))
 
 
 def _enlarge_frames(frames: list[Frame], upscaler: Upscaler, progress: Progress) -> list[Frame]:

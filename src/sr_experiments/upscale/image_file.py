@@ -1,16 +1,20 @@
 """Reading and writing images with 16 bits, alpha, frames, colour profile and metadata."""
 
+import itertools
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, ImageSequence, PngImagePlugin
+from PIL import Image, ImageSequence
 
 from sr_experiments.core.errors import Message, UserError
 from sr_experiments.core.files import atomic_write
 from sr_experiments.imaging.io import image_errors
-from sr_experiments.upscale.pillow_gaps import is_deep, open_image, read_deep, write_png16
+from sr_experiments.imaging.pillow_gaps import is_deep, open_image, read_deep, write_png16
+from sr_experiments.imaging.samples import planes_of, upright, white_of
+from sr_experiments.upscale.image_metadata import read_metadata, save_with_metadata
 
 #: Suffix that can be written -> Pillow's format.
 _FORMATS = {
@@ -25,9 +29,9 @@ _FORMATS = {
 #: Format -> the longest side in pixels.
 _MAX_SIDE = {"JPEG": 65535, "WEBP": 16383, "GIF": 65535}
 _ANIMATED = {"GIF", "WEBP", "PNG"}
-_ORIENTATION, _EXIF_IFD, _GPS_IFD, _WIDTH, _HEIGHT = 0x0112, 0x8769, 0x8825, 0xA002, 0xA003
-#: TIFF tags: description, maker, model, software, date, artist, copyright.
-_DESCRIPTIVE = (270, 271, 272, 305, 306, 315, 33432)
+_ORIENTATION = 0x0112
+#: Bytes in which the header of an AVIF or JPEG 2000 is looked for.
+_HEAD = 1 << 14
 
 
 @dataclass
@@ -53,8 +57,7 @@ class ImageContent:
 
     Attributes:
         frames: of one size; several in an animation.
-        metadata: ``icc_profile``, ``exif`` (Pillow's), ``xmp``, ``dpi``, ``text``, ``loop``; those
-            that the file has.
+        metadata: of :func:`read_metadata`, and ``loop`` of an animation.
         notes: what of the file is missing here.
     """
 
@@ -108,58 +111,98 @@ def _frame_count(image: Image.Image) -> int:
 
 
 def _read(path: Path, image: Image.Image) -> ImageContent:
-    notes: list[Message] = []
-    if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
-        notes.append(Message("note-pages-dropped", "only the first page is used"))
     if _frame_count(image) > 1:
-        loop = {"loop": image.info["loop"]} if "loop" in image.info else {}
-        frames = []
-        for shown in ImageSequence.Iterator(image):
-            duration = int(shown.info.get("duration", 0))
-            disposal = int(getattr(shown, "disposal_method", 0))
-            frame = _planes(shown.convert("RGBA"))
-            frames.append(Frame(frame.colour, frame.alpha, duration, disposal))
-        return ImageContent(frames, _metadata(image, image) | loop, notes)
-    if is_deep(image):
-        deep = read_deep(path)
-        turned = _turn(deep, image.getexif().get(_ORIENTATION, 1))
-        upright = ImageOps.exif_transpose(image)
-        solid = turned.shape[2] in (1, 3)
-        colour = turned if solid else turned[..., :-1]
-        frame = Frame(np.ascontiguousarray(colour), None if solid else turned[..., -1].copy())
-        return ImageContent([frame], _metadata(image, upright), notes)
-    image.load()
-    upright = ImageOps.exif_transpose(image)
-    metadata = _metadata(image, upright)
-    if upright.mode in ("CMYK", "LAB") and "icc_profile" in metadata:
+        return _read_animation(path, image)
+    notes = _notes_on(path, image)
+    white, deep = white_of(image), is_deep(image)
+    if not deep:
+        image.load()
+    turned = upright(image)
+    metadata, missing = read_metadata(path, image, turned)
+    if deep:
+        planes = _turn(read_deep(path), image.getexif().get(_ORIENTATION, 1))
+        solid = planes.shape[2] in (1, 3)
+        colour = np.ascontiguousarray(planes if solid else planes[..., :-1])
+        return ImageContent(
+            [Frame(colour, None if solid else planes[..., -1].copy())], metadata, notes + missing
+        )
+    if turned.mode in ("CMYK", "LAB") and "icc_profile" in metadata:
         # It describes inks or Lab, and does not apply to RGB.
         del metadata["icc_profile"]
         notes.append(
             Message(
                 "note-colour-profile-dropped",
                 "the profile of its {mode} colours is dropped",
-                {"mode": upright.mode},
+                {"mode": turned.mode},
             )
         )
-    return ImageContent([_planes(upright)], metadata, notes)
+    if turned.mode == "F":
+        notes.append(Message("note-floats-rounded", "its floating-point samples became 16 bits"))
+    return ImageContent([Frame(*planes_of(turned, path, white))], metadata, notes + missing)
 
 
-def _planes(image: Image.Image) -> Frame:
-    """Colour and alpha of an upright image, 8 or (grey only) 16 bits."""
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image)
-        if image.mode.startswith("I;16") or (values.max(initial=0) > 255):
-            return Frame(values.clip(0, 65535).astype(np.uint16)[..., None])
-        return Frame(values.clip(0, 255).astype(np.uint8)[..., None])
-    grey = image.mode in ("1", "L", "LA", "La")
-    if image.has_transparency_data:
-        planes = np.array(image.convert("RGBA"))
-        colour = planes[..., :1] if grey else planes[..., :3]
-        alpha = planes[..., 3].copy()
-        return Frame(np.ascontiguousarray(colour), None if alpha.min(initial=255) == 255 else alpha)
-    return Frame(
-        np.array(image.convert("L"))[..., None] if grey else np.array(image.convert("RGB"))
-    )
+def _read_animation(path: Path, image: Image.Image) -> ImageContent:
+    loop = {"loop": image.info["loop"]} if "loop" in image.info else {}
+    metadata, notes = read_metadata(path, image, image)
+    frames = []
+    for shown in ImageSequence.Iterator(image):
+        shown.load()  # before that a WebP has the time of the frame before
+        duration = round(float(shown.info.get("duration", 0)))
+        disposal = int(getattr(shown, "disposal_method", 0))
+        colour, alpha = planes_of(shown.convert("RGBA"), path, None)
+        frames.append(Frame(colour, alpha, duration, disposal))
+    if getattr(image, "default_image", False) and len(frames) > 1:
+        # Programs that know no animated PNG show it instead; it is not part of the animation.
+        del frames[0]
+    return ImageContent(frames, metadata | loop, notes)
+
+
+def _notes_on(path: Path, image: Image.Image) -> list[Message]:
+    """What of a file Pillow does not read."""
+    notes = []
+    others = getattr(image, "n_frames", 1) - 1
+    if others > 0 and image.format == "TIFF":
+        notes.append(Message("note-pages-dropped", "only the first page is used"))
+    elif others > 0:
+        # A gain map, a second view, a depth map; or the frames of an AVIF.
+        notes.append(
+            Message(
+                "note-images-dropped",
+                "the file holds {count} images, of which the first is used; the others, such as "
+                "a gain map, are dropped",
+                {"count": others + 1},
+            )
+        )
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if _has_more_bits(image, head):
+        notes.append(
+            Message(
+                "note-bits-not-read",
+                "8 bits per channel were read, the file has more",
+            )
+        )
+    return notes
+
+
+def _has_more_bits(image: Image.Image, head: bytes) -> bool:
+    """Whether a file has more bits per channel than Pillow reads of it."""
+    if image.mode not in ("RGB", "RGBA", "L", "LA"):
+        return False
+    if image.format == "PPM":
+        tile = getattr(image, "tile", None)
+        arguments = tile[0][3] if tile else ""
+        # The largest value; or the raw mode, of which those of 16 bits have no other.
+        return isinstance(arguments, tuple) and any(
+            isinstance(value, int) and value > 255 for value in arguments
+        )
+    if image.format == "AVIF":
+        at = head.find(b"av1C")  # AV1 in ISOBMFF, section 2.3: the flag high_bitdepth
+        return at > 0 and len(head) > at + 6 and bool(head[at + 6] & 0x40)
+    if image.format == "JPEG2000":
+        at = head.find(b"\xff\x4f\xff\x51")  # ISO 15444-1, A.5.1: SIZ, and in it Ssiz
+        return at > 0 and len(head) > at + 42 and (head[at + 42] & 0x7F) > 7
+    return False
 
 
 def _turn(image: np.ndarray, orientation: int) -> np.ndarray:
@@ -171,38 +214,6 @@ def _turn(image: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (2, 3, 6, 7):
         image = image[:, ::-1]
     return np.ascontiguousarray(image)
-
-
-def _metadata(image: Image.Image, upright: Image.Image) -> dict[str, Any]:
-    """The metadata of an image, given as it was opened and with its orientation applied."""
-    info = upright.info
-    metadata = {key: info[key] for key in ("icc_profile", "dpi") if info.get(key)}
-    xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
-    if xmp:
-        metadata["xmp"] = xmp.encode() if isinstance(xmp, str) else xmp
-    exif = image.getexif()
-    exif.pop(_ORIENTATION, None)
-    if image.format == "TIFF":
-        exif = _descriptive(exif)
-    if len(exif):
-        metadata["exif"] = exif
-    text = {k: str(v) for k, v in getattr(image, "text", {}).items() if "xmp" not in k.lower()}
-    if text:
-        metadata["text"] = text
-    return metadata
-
-
-def _descriptive(tags: Image.Exif) -> Image.Exif:
-    """The tags of a TIFF without those that describe the layout of its pixels."""
-    kept = Image.Exif()
-    for tag in _DESCRIPTIVE:
-        if tag in tags:
-            kept[tag] = tags[tag]
-    for directory in (_EXIF_IFD, _GPS_IFD):
-        if inner := tags.get_ifd(directory):
-            kept.get_ifd(directory).update(inner)
-            kept[directory] = kept.get_ifd(directory)
-    return kept
 
 
 def write_image_file(path: Path, content: ImageContent) -> list[Message]:
@@ -237,15 +248,16 @@ def write_image_file(path: Path, content: ImageContent) -> list[Message]:
             path=path,
             format=kind,
         )
-    options = _save_options(content.metadata, kind, width, height)
+    metadata, size = content.metadata, (width, height)
     deep = frames[0].colour.dtype == np.uint16
     grey = frames[0].colour.shape[2] == 1
     if deep and kind == "PNG":
         frame = frames[0]
         planes = [frame.colour] + ([] if frame.alpha is None else [frame.alpha[..., None]])
+        pixels = np.concatenate(planes, axis=2)
         with atomic_write(path) as temporary:
-            write_png16(temporary, np.concatenate(planes, axis=2), **options)
-        return notes
+            save = partial(write_png16, temporary, pixels)
+            return notes + save_with_metadata(save, metadata, kind, size)
     if deep and kind == "TIFF":
         if not grey or frames[0].alpha is not None:
             raise UserError(
@@ -266,17 +278,24 @@ def write_image_file(path: Path, content: ImageContent) -> list[Message]:
             Message("note-alpha-dropped", "JPEG has no alpha; the image is placed on white")
         )
     images = [_image(frame, kind) for frame in frames]
+    options: dict[str, Any] = {}
     if len(images) > 1:
-        options |= {"save_all": True, "append_images": images[1:]}
-        options["duration"] = [frame.duration for frame in frames]
-        if "loop" in content.metadata:
-            options["loop"] = content.metadata["loop"]
+        times = [frame.duration for frame in frames]
         if kind == "GIF":
+            times = _hundredths(times)
             options["disposal"] = [frame.disposal for frame in frames]
+        if times != [frame.duration for frame in frames]:
+            notes.append(
+                Message("note-times-rounded", "GIF shows frames for whole hundredths of a second")
+            )
+        options |= {"save_all": True, "append_images": images[1:], "duration": times}
+        if "loop" in metadata:
+            options["loop"] = metadata["loop"]
     with atomic_write(path) as temporary:
+        save = partial(images[0].save, temporary, format=kind, **options)
         try:
-            images[0].save(temporary, format=kind, **options)
-        except (ValueError, SystemError) as error:
+            return notes + save_with_metadata(save, metadata, kind, size)
+        except (ValueError, SystemError, RuntimeError) as error:
             raise UserError(
                 "image-not-encodable",
                 "{path}: cannot be written as {format} ({reason})",
@@ -284,7 +303,12 @@ def write_image_file(path: Path, content: ImageContent) -> list[Message]:
                 format=kind,
                 reason=error,
             ) from None
-    return notes
+
+
+def _hundredths(times: list[int]) -> list[int]:
+    """Durations in ms rounded to 10 ms, each frame ending as near as can be to its time."""
+    ends = [round(end / 10) * 10 for end in itertools.accumulate(times)]
+    return [end - begin for begin, end in itertools.pairwise([0, *ends])]
 
 
 def _image(frame: Frame, kind: str) -> Image.Image:
@@ -307,36 +331,3 @@ def _image(frame: Frame, kind: str) -> Image.Image:
 def _eight(values: np.ndarray) -> np.ndarray:
     """16 bits to 8, rounded: 65535 is 255."""
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _save_options(metadata: dict[str, Any], kind: str, width: int, height: int) -> dict[str, Any]:
-    """The options of Pillow's writer of a format: its settings, and the metadata it supports."""
-    settings: dict[str, dict[str, Any]] = {
-        "JPEG": {"quality": 95, "subsampling": 0},
-        "WEBP": {"lossless": True, "exact": True},
-        "TIFF": {"compression": "tiff_adobe_deflate"},
-    }
-    options = dict(settings.get(kind, {}))
-    if kind == "GIF":
-        return options
-    options |= {k: metadata[k] for k in ("icc_profile",) if k in metadata}
-    if "dpi" in metadata and kind != "WEBP":
-        options["dpi"] = metadata["dpi"]
-    if "exif" in metadata:
-        exif = metadata["exif"]
-        inner = exif.get_ifd(_EXIF_IFD)
-        if _WIDTH in inner:
-            inner[_WIDTH], inner[_HEIGHT] = width, height
-        options["exif"] = exif.tobytes()
-        if kind == "TIFF" and inner:
-            del options["compression"]  # Pillow cannot write such tags through libtiff
-    if kind == "PNG":
-        chunks = PngImagePlugin.PngInfo()
-        for key, value in metadata.get("text", {}).items():
-            chunks.add_itxt(key, value)
-        if "xmp" in metadata:
-            chunks.add_itxt("XML:com.adobe.xmp", metadata["xmp"].decode("utf-8", "replace"))
-        options["pnginfo"] = chunks
-    elif "xmp" in metadata and kind in ("WEBP", "JPEG"):
-        options["xmp"] = metadata["xmp"]
-    return options

@@ -1,10 +1,11 @@
-"""What Pillow lacks: a limit of pixels for each call, and colour of 16 bits per channel."""
+"""What Pillow lacks: a limit of pixels for each call, large texts, and colour of 16 bits."""
 
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -17,6 +18,11 @@ _SWAPPED = {
     **{f"{mode};16N": f"{mode};16B" for mode in ("RGB", "RGBA")},
 }
 _GREY_ALPHA = "LA;16B"
+#: Key of ``Image.info``: the chunks that :func:`open_image` left out, such as ``["zTXt"]``.
+LEFT_OUT = "left_out"
+#: Texts of a PNG that are longer are left out, as in Pillow; it refuses the image, too.
+_MAX_TEXT = 2**20
+_MAX_TEXTS = 2**25
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: Channels -> PNG's colour type.
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
@@ -29,21 +35,100 @@ def open_image(path: Path) -> ImageFile.ImageFile:
     change. The caller compares ``size`` with its own limit before it loads pixels. Only later
     frames of a GIF and tiles of a TIFF are still checked by Pillow.
 
+    Texts and profiles of a PNG that unpack to more than a MiB are left out, where Pillow refuses
+    the image; ``info`` lists them under :data:`LEFT_OUT`.
+
     Raises:
         PIL.UnidentifiedImageError: no format of Pillow's fits.
     """
     with path.open("rb") as file:
         prefix = file.read(16)
+        large = _large_chunks(file) if prefix.startswith(_SIGNATURE) else []
+        content = io.BytesIO(_without(file, large)) if large else None
+    image = _opened(path, content, prefix)
+    if large:
+        image.info[LEFT_OUT] = [kind for kind, _, _ in large]
+    return image
+
+
+def _opened(path: Path, content: io.BytesIO | None, prefix: bytes) -> ImageFile.ImageFile:
     Image.preinit()  # common formats first
     Image.init()
     for factory, accept in list(Image.OPEN.values()):
         try:
             accepted = accept is None or accept(prefix)
             if accepted and not isinstance(accepted, str):  # a string says that a codec is missing
+                if content is not None:
+                    return factory(content, str(path))
                 return factory(str(path), str(path))  # type: ignore[arg-type]  # or a path
         except (SyntaxError, IndexError, TypeError, struct.error):
             continue
     raise UnidentifiedImageError(str(path))
+
+
+def _headers(file: BinaryIO) -> Iterator[tuple[str, int, int]]:
+    """Kind, offset and length of the content of each chunk of a PNG."""
+    at = len(_SIGNATURE)
+    while True:
+        file.seek(at)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        length, kind = struct.unpack(">I4s", head)
+        yield kind.decode("latin-1"), at + 8, length
+        at += 12 + length
+
+
+def _large_chunks(file: BinaryIO) -> list[tuple[str, int, int]]:
+    """The chunks of a PNG that Pillow refuses because they are, or unpack to, too much."""
+    large, total = [], 0
+    for kind, offset, length in _headers(file):
+        if kind not in ("tEXt", "zTXt", "iTXt", "iCCP"):
+            continue
+        file.seek(offset)
+        size = _unpacked_size(kind, file.read(min(length, 2 * _MAX_TEXT)))
+        total += min(size, _MAX_TEXT)
+        if max(size, length) > _MAX_TEXT or total > _MAX_TEXTS:
+            large.append((kind, offset, length))
+    return large
+
+
+def _unpacked_size(kind: str, content: bytes) -> int:
+    """The size of a text or profile; of a packed one no more than needed to see it is large."""
+    _, _, rest = content.partition(b"\0")
+    if kind == "tEXt":
+        return len(content)
+    if kind == "iTXt":
+        packed, rest = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
+        if not packed:
+            return len(content)
+    else:
+        rest = rest[1:]
+    try:
+        return len(zlib.decompressobj().decompress(rest, _MAX_TEXT + 1))
+    except zlib.error:
+        return 0
+
+
+def _without(file: BinaryIO, chunks: list[tuple[str, int, int]]) -> bytes:
+    file.seek(0)
+    content, parts, at = file.read(), [], 0
+    for _, offset, length in chunks:
+        parts.append(content[at : offset - 8])
+        at = offset + length + 4
+    return b"".join([*parts, content[at:]])
+
+
+def png_chunks(path: Path, kinds: set[str]) -> list[tuple[str, bytes]]:
+    """The contents of a PNG's chunks of some kinds, in the order of the file; of others, none."""
+    found = []
+    with path.open("rb") as file:
+        if file.read(len(_SIGNATURE)) == _SIGNATURE:
+            for kind, offset, length in _headers(file):
+                if kind in kinds and length <= _MAX_TEXT:
+                    file.seek(offset)
+                    found.append((kind, file.read(length)))
+    return found
 
 
 def is_deep(image: Image.Image) -> bool:
