@@ -10,11 +10,15 @@ log = logging.getLogger(__name__)
 
 #: Images that are read; of an animation, the first frame where one image is expected.
 IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm"}
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".avif"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga"}
 )
 WRITABLE_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif")
 #: Videos that are read.
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mkv", ".wmv", ".webm", ".mov", ".avi"})
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mkv", ".wmv", ".webm", ".mov", ".avi", ".mpg", ".mpeg", ".vob", ".flv"}
+    | {".mts", ".m2ts", ".3gp"}
+)
 WRITABLE_VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm")
 
 #: How MATLAB's ``imresize`` continues an image: newer versions mirror it, older ones clamp.

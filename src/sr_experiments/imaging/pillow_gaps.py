@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,7 +28,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
-def open_image(path: Path) -> ImageFile.ImageFile:
+def open_image(path: Path, formats: Collection[str] | None = None) -> ImageFile.ImageFile:
     """Open an image as :func:`PIL.Image.open` does, whatever its size.
 
     ``Image.open`` checks the size against a limit of the whole process, which a thread must not
@@ -38,6 +38,10 @@ def open_image(path: Path) -> ImageFile.ImageFile:
     Texts and profiles of a PNG that unpack to more than a MiB are left out, where Pillow refuses
     the image; ``info`` lists them under :data:`LEFT_OUT`.
 
+    Args:
+        path: of the file.
+        formats: Pillow's names of those that may be read; all by default.
+
     Raises:
         PIL.UnidentifiedImageError: no format of Pillow's fits.
     """
@@ -45,16 +49,20 @@ def open_image(path: Path) -> ImageFile.ImageFile:
         prefix = file.read(16)
         large = _large_chunks(file) if prefix.startswith(_SIGNATURE) else []
         content = io.BytesIO(_without(file, large)) if large else None
-    image = _opened(path, content, prefix)
+    image = _opened(path, content, prefix, formats)
     if large:
         image.info[LEFT_OUT] = [kind for kind, _, _ in large]
     return image
 
 
-def _opened(path: Path, content: io.BytesIO | None, prefix: bytes) -> ImageFile.ImageFile:
+def _opened(
+    path: Path, content: io.BytesIO | None, prefix: bytes, formats: Collection[str] | None
+) -> ImageFile.ImageFile:
     Image.preinit()  # common formats first
     Image.init()
-    for factory, accept in list(Image.OPEN.values()):
+    for name, (factory, accept) in list(Image.OPEN.items()):
+        if formats is not None and name not in formats:
+            continue
         try:
             accepted = accept is None or accept(prefix)
             if accepted and not isinstance(accepted, str):  # a string says that a codec is missing

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from PIL import Image
-
 from sr_experiments.core.errors import UserError
-from sr_experiments.imaging.formats import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from sr_experiments.imaging.formats import VIDEO_SUFFIXES
+from sr_experiments.imaging.pillow_gaps import open_image
 from sr_experiments.serve.jobs import Media, MediaKind
 from sr_experiments.serve.limits import MEGA, Limits
 from sr_experiments.serve.refusals import (
@@ -18,12 +17,11 @@ from sr_experiments.serve.refusals import (
 )
 
 #: Images that a browser shows, so that they can be previewed and compared.
-IMAGES = IMAGE_SUFFIXES - {".tif", ".tiff", ".ppm"}
+IMAGES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".gif"})
 #: Pillow's readers that an upload may reach.
 _READERS = ("GIF", "PNG", "JPEG", "BMP", "WEBP")
 #: Formats whose further frames are an animation.
 _ANIMATED = ("GIF", "PNG", "WEBP")
-Image.init()  # registers WebP, which `formats` above can name only then
 
 
 def listed(suffixes: frozenset[str]) -> str:
@@ -89,11 +87,9 @@ def _pixels(media: Media) -> int:
 
 def _image(path: Path, name: str, limits: Limits) -> Media:
     try:
-        with Image.open(path, formats=_READERS) as image:
+        with open_image(path, _READERS) as image:
             width, height = image.size
             frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise too_many_pixels(name, limits.megapixels) from None
     except Exception:  # Pillow's readers raise many types
         raise VisitorError(
             "upload-not-an-image",

@@ -4,24 +4,18 @@
 the suite would score: the same network, colours and rounding.
 """
 
-from collections.abc import Sequence
+from collections import Counter
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sr_experiments.core.cli import Parser, command, fraction, number, whole
-from sr_experiments.core.console import errors, output, print_error
-from sr_experiments.core.device import choose_device
-from sr_experiments.core.errors import Message, UserError
+from sr_experiments.core.console import output, print_error
+from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.formats import WRITABLE_IMAGE_SUFFIXES, WRITABLE_VIDEO_SUFFIXES
-from sr_experiments.upscale.arguments import ENGINES, MAX_SCALE, add_device, device_name, scale
+from sr_experiments.upscale.arguments import ENGINES, MAX_SCALE, add_device, scale
 from sr_experiments.upscale.file_plan import PlannedFile, plan_files
 from sr_experiments.upscale.shipped import shipped
 from sr_experiments.upscale.video.options import VideoOptions, is_video
-
-if TYPE_CHECKING:
-    from sr_experiments.upscale.upscaler import Progress, Upscaler
 
 _INTERRUPTED = (
     "finished files are complete; the same command with --skip-existing does the others, and "
@@ -45,32 +39,20 @@ def main(argv: list[str] | None = None) -> int:
         lossless=options.lossless,
         keep_readable=options.keep_readable,
     )
-    files = plan_files(options.sources, options.target, options.format, videos)
+    passed_over: Counter[str] = Counter()
+    files = plan_files(options.sources, options.target, options.format, videos, passed_over)
+    if passed_over:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in passed_over.most_common())
+        output().print(f"passed over {passed_over.total()} files that it does not read: {kinds}")
     files = _without_existing(files, options.existing)
 
-    from sr_experiments.upscale.load_network import load_network
-    from sr_experiments.upscale.upscaler import Upscaler
+    from sr_experiments.upscale.batch import enlarge_all
 
-    loaded = load_network(
-        options.model, options.scale, weights=options.weights, architecture=options.architecture
-    )
-    upscaler = Upscaler(
-        loaded.network,
-        options.scale,
-        choose_device(device_name(options.device, options.engine)),
-        tile=options.tile,
-        self_ensemble=options.self_ensemble,
-        approximate=options.approximate,
-        denoise=options.denoise,
-        sharpen=options.sharpen,
-        engine=options.engine,
-    )
-    output().print(_announcement(loaded.description, upscaler))
-    failures = _enlarge_all(files, upscaler, options.max_pixels, videos)
+    failures = enlarge_all(files, options, videos)
     for failure in failures:
         print_error(failure)
-    kinds = {is_video(file.source) for file in files}
-    noun = "files" if len(kinds) > 1 else "videos" if kinds == {True} else "images"
+    moving = {is_video(file.source) for file in files}
+    noun = "files" if len(moving) > 1 else "videos" if moving == {True} else "images"
     output().print(f"{len(files) - len(failures)} of {len(files)} {noun} written")
     return 1 if failures else 0
 
@@ -192,113 +174,6 @@ def _without_existing(files: list[PlannedFile], existing: str | None) -> list[Pl
             others=f" and {len(there) - 1} more" if len(there) > 1 else "",
         )
     return files
-
-
-def _enlarge_all(
-    files: Sequence[PlannedFile],
-    upscaler: "Upscaler",
-    max_pixels: int | None,
-    videos: VideoOptions,
-) -> list[UserError]:
-    """Enlarge the files; one that fails does not stop the others.
-
-    Returns:
-        The errors of those that failed.
-    """
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    from sr_experiments.upscale.upscaler import OUT_OF_MEMORY
-
-    failures: list[UserError] = []
-    console, bar = output(), errors()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=bar, disable=not bar.is_terminal) as progress:
-        # The time depends on pixels, not on files.
-        task = progress.add_task("pixels", total=sum(file.pixels for file in files))
-        done = 0
-        for file in files:
-            progress.update(task, completed=done, description=file.source.name)
-            done += file.pixels
-            try:
-                notes = _enlarge(
-                    file, upscaler, max_pixels, videos, partial(progress.advance, task)
-                )
-            except UserError as error:
-                failures.append(error)
-            except OUT_OF_MEMORY:
-                failures.append(
-                    UserError(
-                        "upscale-out-of-memory",
-                        "{path}: out of memory; a smaller --tile takes less",
-                        path=file.source,
-                    )
-                )
-            except Exception as error:  # the other files are still wanted
-                failures.append(
-                    UserError(
-                        "upscale-failed",
-                        "{path}: {kind}: {reason}",
-                        path=file.source,
-                        kind=type(error).__name__,
-                        reason=" ".join(str(error).split()),
-                    )
-                )
-            else:
-                for note in notes:
-                    console.print(f"{file.target}: {note}")
-        progress.update(task, completed=done)
-    return failures
-
-
-def _enlarge(
-    file: PlannedFile,
-    upscaler: "Upscaler",
-    max_pixels: int | None,
-    videos: VideoOptions,
-    progress: "Progress",
-) -> list[Message]:
-    if not is_video(file.source):
-        from sr_experiments.upscale.convert_image import enlarge_file
-
-        return enlarge_file(
-            file.source, file.target, upscaler, max_pixels=max_pixels, progress=progress
-        )
-
-    from sr_experiments.upscale.video.convert import enlarge_video
-
-    return enlarge_video(
-        file.source,
-        file.target,
-        upscaler,
-        videos,
-        max_pixels=max_pixels,
-        progress=progress,
-        resumable=True,
-    )
-
-
-def _announcement(description: str, upscaler: "Upscaler") -> str:
-    scale = f"x{float(upscaler.scale):g}"
-    if upscaler.scale != upscaler.network_scale:
-        scale = f"x{upscaler.network_scale}, then bicubic down to {scale}"
-    parts = [description, scale]
-    if not upscaler.exact and upscaler.approximate:
-        parts.append("in tiles that approximate the whole image if it is large")
-    parts.append(f"on {upscaler.device.type}")
-    if upscaler.engine_note is not None:
-        parts.append(str(upscaler.engine_note))
-    return ", ".join(parts)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Which image or video is written where; NumPy and PyAV are imported only to measure files."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,11 @@ class PlannedFile:
 
 
 def plan_files(
-    sources: Sequence[Path], target: Path, suffix: str, videos: VideoOptions
+    sources: Sequence[Path],
+    target: Path,
+    suffix: str,
+    videos: VideoOptions,
+    passed_over: Counter[str] | None = None,
 ) -> list[PlannedFile]:
     """Find the images and videos to enlarge, and the file that each is written to.
 
@@ -51,12 +56,13 @@ def plan_files(
         target: a folder; or, for a single file, a file.
         suffix: of images in a folder, without the dot.
         videos: what was requested for videos.
+        passed_over: counts the files of folders that are left out, by suffix.
 
     Raises:
         UserError: there is nothing to read, two files would be written to one, or a source would
             be replaced.
     """
-    found = list(_found(sources, target))
+    found = list(_found(sources, target, Counter() if passed_over is None else passed_over))
     if any(is_video(source) for source, _ in found):
         require_av()
     single = len(sources) == 1 and sources[0].is_file() and not target.is_dir()
@@ -74,21 +80,27 @@ def plan_files(
     return planned
 
 
-def _found(sources: Iterable[Path], target: Path) -> Iterator[tuple[Path, Path]]:
+def _found(
+    sources: Iterable[Path], target: Path, passed_over: Counter[str]
+) -> Iterator[tuple[Path, Path]]:
     """Each file to be read, and its path below the target."""
     for source in sources:
         if source.is_file():
             yield source, Path(source.name)
         elif source.is_dir():
-            names = [p.relative_to(source) for p in sorted(source.rglob("*")) if p.is_file()]
-            names = [
-                name
-                for name in names
-                if (is_image(name) or is_video(name))
-                and not any(part.startswith(".") for part in name.parts)
+            names = []
+            for path in sorted(source.rglob("*")):
+                name = path.relative_to(source)
+                hidden = any(part.startswith(".") for part in name.parts)
                 # A target inside of a source is not read again.
-                and target.resolve() not in (source / name).resolve().parents
-            ]
+                if hidden or path.is_dir() or target.resolve() in path.resolve().parents:
+                    continue
+                if not path.is_file():
+                    passed_over["links to nowhere"] += 1
+                elif is_image(name) or is_video(name):
+                    names.append(name)
+                else:
+                    passed_over[name.suffix.lower() or "without suffix"] += 1
             if not names:
                 raise UserError(
                     "folder-without-images-and-videos",

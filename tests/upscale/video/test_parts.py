@@ -166,14 +166,19 @@ def test_only_the_same_conversion_resumes(tmp_path, short_parts):
     assert not folders(tmp_path)
 
 
-def test_a_mistake_leaves_no_parts_and_a_full_disk_does(tmp_path, short_parts, monkeypatch):
+def test_parts_stay_where_they_are_of_use(tmp_path, short_parts, monkeypatch):
     whole = make(tmp_path / "whole.mkv", [512 * n for n in range(60)], audio=False)
     source, target = tmp_path / "in.mkv", tmp_path / "out.mkv"
     source.write_bytes(whole.read_bytes()[: whole.stat().st_size * 7 // 10])
     with pytest.raises(UserError) as error:
         enlarge_video(source, target, Counting(), resumable=True)
     assert error.value.code == "video-truncated"
-    assert not folders(tmp_path) and not target.exists()
+    assert len(folders(tmp_path)) == 1 and not target.exists()
+    options = VideoOptions(keep_readable=True)
+    notes = enlarge_video(source, target, Counting(), options, resumable=True)
+    assert [note.code for note in notes] == ["note-video-truncated", "note-resumed"]
+    assert not folders(tmp_path)
+    target.unlink()
 
     def full(descriptor):
         raise OSError(28, "No space left on device")

@@ -138,6 +138,31 @@ def _final_notes(source: "VideoSource", options: VideoOptions) -> list[Message]:
                 {"count": source.damaged_packets},
             )
         )
+    if source.damaged_frames:
+        notes.append(
+            Message(
+                "note-frames-damaged",
+                "{count} frames are damaged, and were enlarged as they could be read",
+                {"count": source.damaged_frames},
+            )
+        )
+    if source.gaps.found:
+        notes.append(
+            Message(
+                "note-frames-missing",
+                "frames for {seconds:.2f} seconds are missing in the video, the first at "
+                "{first:.2f} seconds",
+                {"seconds": float(source.gaps.seconds), "first": float(source.gaps.first)},
+            )
+        )
+    if source.lost:
+        notes.append(
+            Message(
+                "note-side-data-dropped",
+                "not carried over: {names}",
+                {"names": ", ".join(sorted(source.lost))},
+            )
+        )
     if source.interlaced:
         notes.append(
             Message(
@@ -189,6 +214,7 @@ def _convert_in_parts(
         before = parts.frames
         progress(before * source.stream.width * source.stream.height)
         encoder = _encoder(source, target, upscaler, options)
+        _rehearse(source, parts.folder / "rehearsal", target, upscaler, options)
         try:
             with _name_target(target):
                 writer = PartWriter(parts, encoder)
@@ -232,6 +258,25 @@ def _convert_in_parts(
                 )
             )
         return sink.notes + notes
+
+
+def _rehearse(
+    source: "VideoSource", path: Path, target: Path, upscaler: Upscaler, options: VideoOptions
+) -> None:
+    """Write the beginning of the result, to meet before hours of work what would fail after it."""
+    from sr_experiments.upscale.video.sink import VideoSink
+    from sr_experiments.upscale.video.source import VideoSource
+
+    with VideoSource(source.path, options.start, options.duration) as again, _name_target(target):
+        if not any(chunk.rgb is not None for chunk in again.chunks(frozenset())):
+            return
+        encoder = _encoder(again, target, upscaler, options)
+        sink = VideoSink(path, target.suffix.lower(), again, encoder)
+        try:
+            sink.rehearse(again.others(sink.streams))
+        finally:
+            sink.abandon()
+            path.unlink(missing_ok=True)
 
 
 def _encoder(

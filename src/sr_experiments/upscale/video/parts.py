@@ -26,6 +26,8 @@ from sr_experiments.upscale.video.source import MediaChunk
 
 #: Frames in a part; x264's default distance of key frames.
 PART = 250
+#: Errors after which the finished parts are of use: to another disk, container or option.
+_KEPT_AFTER = {"cannot-write", "cannot-write-part", "video-truncated"}
 _FORMAT = 1
 _HEAD = 1 << 20
 _LENGTH = 8
@@ -172,8 +174,9 @@ def parts_of(source: Path, target: Path, settings: str) -> Iterator[Parts]:
     """The parts of a result, locked.
 
     They are removed when the block ends without an exception, with those that other sources or
-    options left for the same target; also after a :class:`UserError`. After an interruption or an
-    error of the system they stay.
+    options left for the same target; also after a :class:`UserError` that the same conversion would
+    meet again. After an interruption, where the result could not be written and where the source is
+    cut short, they stay.
 
     Args:
         source: the video.
@@ -210,7 +213,7 @@ def parts_of(source: Path, target: Path, settings: str) -> Iterator[Parts]:
         gone = True
         _remove_others(target.parent, start, folder)
     except UserError as error:
-        gone = not isinstance(error.__cause__, OSError)
+        gone = error.code not in _KEPT_AFTER
         raise
     finally:
         if gone or not len(parts):

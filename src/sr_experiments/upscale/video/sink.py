@@ -1,5 +1,6 @@
 """Writing a video: frames are encoded, everything else is copied."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from sr_experiments.core.errors import Message, UserError
 from sr_experiments.upscale.video.encoder import FrameEncoder
+from sr_experiments.upscale.video.pcm import channels_of, is_wide_pcm, pcm_frames
 from sr_experiments.upscale.video.source import MediaChunk, VideoSource
 
 #: Suffix -> FFmpeg's name of the container.
@@ -24,6 +26,8 @@ _WEBM_CODECS = {"vorbis", "opus", "webvtt"}
 _AUDIO = {"mp4": ("aac", "AAC"), "matroska": ("aac", "AAC"), "webm": ("libopus", "Opus")}
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}
 _KEPT_METADATA = ("language", "title")
+#: Packets that are written to find out whether the container takes them.
+_REHEARSED = 200
 #: What a container writes about itself.
 _OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 
@@ -62,6 +66,7 @@ class VideoSink:
         )
         self.notes += encoder.notes
         self.begun = False
+        self._last: dict[int, int] = {}
         self._early: list[av.Packet] = []
 
     def put(self, chunk: MediaChunk, large: NDArray[np.uint8] | None) -> None:
@@ -114,6 +119,12 @@ class VideoSink:
             self._put_frame(frame)
             frame = next(waiting, None)
 
+    def rehearse(self, others: Iterable[av.Packet]) -> None:
+        """Begin the file and write some packets of the other streams."""
+        self._begin()
+        for packet in itertools.islice(others, _REHEARSED):
+            self._put_other(packet)
+
     def _put_frame(self, packet: av.Packet) -> None:
         packet.stream = self._stream
         self.container.mux(packet)
@@ -123,8 +134,21 @@ class VideoSink:
         if index in self._reencoded:
             self._encode_audio(index, packet)
         else:
+            self._make_later(index, packet)
             packet.stream = self._outputs[index]
             self.container.mux(packet)
+
+    def _make_later(self, index: int, packet: av.Packet) -> None:
+        """Let a packet be decoded after the one before, as ``ffmpeg -c copy`` does.
+
+        MP4 takes no two packets of one time, which files from elsewhere have.
+        """
+        assert packet.pts is not None and packet.dts is not None  # others are not copied
+        last = self._last.get(index)
+        if last is not None and packet.dts <= last:
+            packet.dts = last + 1
+            packet.pts = max(packet.pts, packet.dts)
+        self._last[index] = packet.dts
 
     def finish(self) -> None:
         """Flush the encoders and finish the file."""
@@ -177,15 +201,15 @@ class VideoSink:
     def _audio(self, stream: Any) -> Any:
         encoder, _ = _AUDIO[self.container.format.name]
         rate = stream.rate if encoder == "aac" and stream.rate in _AAC_RATES else 48000
-        layout = "mono" if stream.channels == 1 else "stereo"
+        layout = "mono" if channels_of(stream) == 1 else "stereo"
         return self.container.add_stream(encoder, rate=rate, layout=layout, bit_rate=160_000)
 
     def _encode_audio(self, index: int, packet: Any) -> None:
         """Re-encode a packet of audio, or flush decoder and encoder for None."""
-        output = self._outputs[index]
+        output, stream = self._outputs[index], self.source.container.streams[index]
         try:
-            frames = self.source.container.streams[index].decode(packet)
-        except FFmpegError:
+            frames = pcm_frames(stream, packet) if is_wide_pcm(stream) else stream.decode(packet)
+        except (FFmpegError, ValueError):
             frames = []  # a damaged packet becomes a short silence
         for frame in frames:
             self.container.mux(output.encode(frame))
@@ -224,13 +248,24 @@ def _plan(
                 streams.add(stream.index)
                 reencoded.add(stream.index)
                 name = _AUDIO[kind][1]
-                notes.append(
-                    Message(
-                        "note-sound-encoded",
-                        "{format} cannot hold its audio ({codec}); it is re-encoded as {name}",
-                        {"format": kind, "codec": codec, "name": name},
+                fields: dict[str, Any] = {"format": kind, "codec": codec, "name": name}
+                if channels_of(stream) > 2:
+                    notes.append(
+                        Message(
+                            "note-sound-encoded-in-stereo",
+                            "{format} cannot hold its audio ({codec}); it is re-encoded as {name}, "
+                            "and its {channels} channels become stereo",
+                            fields | {"channels": channels_of(stream)},
+                        )
                     )
-                )
+                else:
+                    notes.append(
+                        Message(
+                            "note-sound-encoded",
+                            "{format} cannot hold its audio ({codec}); it is re-encoded as {name}",
+                            fields,
+                        )
+                    )
             else:
                 notes.append(
                     Message(
@@ -247,4 +282,6 @@ def _plan(
                 )
         elif stream.type == "attachment":
             notes.append(Message("note-attachment-dropped", "an attachment is dropped"))
+        elif stream.type == "data":
+            notes.append(Message("note-data-dropped", "a data track is dropped"))
     return frozenset(streams), frozenset(reencoded), notes

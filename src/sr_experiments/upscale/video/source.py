@@ -1,6 +1,5 @@
 """Reading a video: frames in RGB with their times, and the packets of all other streams."""
 
-import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from sr_experiments.core.errors import UserError
+from sr_experiments.upscale.video.completeness import FrameGaps, asf_duration, is_truncated
 from sr_experiments.upscale.video.frame_colour import Colour, colour_of, to_rgb
 
 #: FFmpeg's demuxers that may open a file. Playlists are excluded: they name other files and
@@ -22,8 +22,16 @@ from sr_experiments.upscale.video.frame_colour import Colour, colour_of, to_rgb
 _FORMATS = "mov,matroska,asf,avi,mpegts,mpeg,flv"
 #: Those whose header has the true duration.
 _SURE = ("mov", "matroska", "asf", "avi")
-#: The identifier of ASF's File Properties Object.
-_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+#: Side data of frames that no encoder here writes, by what a user calls it.
+_LOST_SIDE_DATA = {
+    "MASTERING_DISPLAY_METADATA": "HDR",
+    "CONTENT_LIGHT_LEVEL": "HDR",
+    "DYNAMIC_HDR_PLUS": "HDR",
+    "DYNAMIC_HDR_VIVID": "HDR",
+    "DOVI_METADATA": "HDR",
+    "DOVI_RPU_BUFFER": "HDR",
+    "A53_CC": "closed captions",
+}
 #: Packets of audio and subtitles in a chunk where no frame comes between.
 _PACKETS = 256
 
@@ -62,6 +70,9 @@ class VideoSource:
         readable: seconds up to the end of the last frame that could be read.
         truncated: the file ends before it should; known once all is read.
         damaged_packets: number of packets that could not be decoded.
+        damaged_frames: number of frames that were decoded in part.
+        gaps: where frames are missing.
+        lost: names of what frames have besides their pixels and is not written, such as HDR.
         interlaced: some frame consists of two fields.
 
     Raises:
@@ -80,8 +91,9 @@ class VideoSource:
         self.colour: Colour | None = None
         self.matrix: list[int] | None = None
         self.readable = Fraction(0)
-        self.truncated = self.interlaced = self._small = False
-        self.damaged_packets = 0
+        self.truncated = self.interlaced = False
+        self.damaged_packets = self.damaged_frames = 0
+        self.lost: set[str] = set()
         self.container = _opened(path)
         try:
             videos = [
@@ -107,12 +119,17 @@ class VideoSource:
         self.origin = Fraction(max(0, self.container.start_time or 0), av.time_base)
         total = self.container.duration
         self.total = Fraction(total, av.time_base) if total and total > 0 else None
-        if self.container.format.name == "asf":
-            self._small, known = _asf_is_truncated(path)
-            self.total = self.total or known
-        if self.container.format.name == "avi" and self.stream.frames:
+        name = self.container.format.name
+        #: Whether the file is smaller than its header says; None where that is not known.
+        self._small = is_truncated(path, name)
+        if name == "asf":
+            self.total = self.total or asf_duration(path)
+        if name == "avi" and self.stream.frames:
             # FFmpeg guesses its duration from what is there; the count is that of the header.
             self.total = self.stream.frames / self.rate
+        if name.startswith("matroska") and self.total is not None and self.total > self.origin:
+            self.total -= self.origin  # its header counts from zero
+        self.gaps = FrameGaps(1 / self.rate)
 
     def _check_size(self, max_pixels: int | None) -> None:
         width, height = self.stream.width, self.stream.height
@@ -195,6 +212,7 @@ class VideoSource:
                 self.readable = max(self.readable, time + step)
                 if time < self.start:
                     continue
+                self.gaps.add(time, step)
                 colour = self._seen(frame)
                 if skip:
                     skip -= 1
@@ -202,7 +220,7 @@ class VideoSource:
                 offset = round((self.origin + self.start) / self.time_base)
                 yield MediaChunk(waiting, to_rgb(frame, colour), pts - offset, length)
                 waiting = []
-        self.truncated = self.truncated or self._small or self._ends_early()
+        self.truncated = self.truncated or self._ends_early()
         yield MediaChunk(waiting)
 
     def others(self, copied: frozenset[int]) -> Iterator[av.Packet]:
@@ -221,7 +239,6 @@ class VideoSource:
     def _packets(self) -> Iterator[av.Packet]:
         """All packets, with an empty one of the video at the end, which flushes its decoder."""
         self._reached = self._filmed = Fraction(0)
-        self._count = 0
         streams = [s for s in self.container.streams if s.type in ("video", "audio", "subtitle")]
         packets = self.container.demux(streams)
         while True:
@@ -241,7 +258,6 @@ class VideoSource:
                 self._reached = max(self._reached, after - self.origin)
                 if packet.stream.index == self.stream.index:
                     self._filmed = max(self._filmed, after - self.origin)
-                    self._count += 1
             if packet.is_corrupt and self.container.format.name.startswith(_SURE):
                 self.truncated = True  # fewer bytes than its header says
                 continue
@@ -249,11 +265,10 @@ class VideoSource:
 
     def _ends_early(self) -> bool:
         """Whether less was read than the header says, of the stream or else of the file."""
+        if self._small is not None:
+            return self._small
         if not self.container.format.name.startswith(_SURE):
             return False
-        if self.container.format.name == "avi" and not self.start:
-            # The count may be too large by one where frames are stored out of order.
-            return self._count + 2 < self.stream.frames
         # ASF counts whole blocks of audio, of which the last may be nearly empty.
         least = Fraction(1) if self.container.format.name == "asf" else Fraction(1, 4)
         slack = max(least, 2 / self.rate)
@@ -274,11 +289,12 @@ class VideoSource:
     def _pts(self, frame: av.VideoFrame, last: int | None) -> int:
         """The frame's time, made later than the one before where the file is wrong."""
         step = max(1, round(1 / (self.rate * self.time_base)))
-        if frame.pts is None:
+        # AVI stores no times of presentation; those of decoding come in the order of frames.
+        pts = frame.pts if self.container.format.name != "avi" else frame.dts or frame.pts
+        if pts is None:
             return (
                 round((self.origin + self.start) / self.time_base) if last is None else last + step
             )
-        pts = frame.pts
         if frame.time_base and frame.time_base != self.time_base:
             pts = round(pts * frame.time_base / self.time_base)
         return pts if last is None or pts > last else last + 1
@@ -305,6 +321,11 @@ class VideoSource:
                 "video-colours-unsupported", "{path}: {reason}", path=self.path, reason=error
             ) from None
         self.interlaced = self.interlaced or frame.interlaced_frame
+        self.damaged_frames += frame.is_corrupt
+        data: Any = frame.side_data
+        self.lost.update(
+            _LOST_SIDE_DATA[item.type.name] for item in data if item.type.name in _LOST_SIDE_DATA
+        )
         return self.colour
 
     def _shifted(self, packet: av.Packet) -> bool:
@@ -359,23 +380,6 @@ def _opened(path: Path) -> Any:
             "{path}: not a video that FFmpeg can read; replace or remove it",
             path=path,
         ) from None
-
-
-def _asf_is_truncated(path: Path) -> tuple[bool, Fraction | None]:
-    """Whether an ASF file is smaller than its header says, and its duration in seconds.
-
-    FFmpeg does not give the duration of such a file. Source: Advanced Systems Format, section 3.2.
-    """
-    with path.open("rb") as file:
-        head = file.read(1 << 16)
-    at = head.find(_ASF_PROPERTIES)
-    if at < 0 or len(head) < at + 92:
-        return False, None
-    size, _, _, play, _, preroll, flags = struct.unpack_from("<6QI", head, at + 40)
-    if flags & 1:  # a live stream, whose size was not known
-        return False, None
-    seconds = Fraction(play, 10**7) - Fraction(preroll, 1000)
-    return path.stat().st_size < size, seconds if seconds > 0 else None
 
 
 def _display_matrix(frame: av.VideoFrame) -> list[int] | None:
