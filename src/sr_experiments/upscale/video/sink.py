@@ -248,24 +248,21 @@ def _plan(
                 streams.add(stream.index)
                 reencoded.add(stream.index)
                 name = _AUDIO[kind][1]
-                fields: dict[str, Any] = {"format": kind, "codec": codec, "name": name}
-                if channels_of(stream) > 2:
-                    notes.append(
-                        Message(
-                            "note-sound-encoded-in-stereo",
-                            "{format} cannot hold its audio ({codec}); it is re-encoded as {name}, "
-                            "and its {channels} channels become stereo",
-                            fields | {"channels": channels_of(stream)},
-                        )
+                channels = channels_of(stream)
+                notes.append(
+                    Message(
+                        "note-sound-encoded-in-stereo",
+                        "{format} cannot hold its audio ({codec}); it is re-encoded as {name}, and "
+                        "its {channels} channels become stereo",
+                        {"format": kind, "codec": codec, "name": name, "channels": channels},
                     )
-                else:
-                    notes.append(
-                        Message(
-                            "note-sound-encoded",
-                            "{format} cannot hold its audio ({codec}); it is re-encoded as {name}",
-                            fields,
-                        )
+                    if channels > 2
+                    else Message(
+                        "note-sound-encoded",
+                        "{format} cannot hold its audio ({codec}); it is re-encoded as {name}",
+                        {"format": kind, "codec": codec, "name": name},
                     )
+                )
             else:
                 notes.append(
                     Message(
