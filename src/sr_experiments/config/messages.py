@@ -110,10 +110,19 @@ def explained() -> Iterator[None]:
     try:
         yield
     except OverrideParseException as error:
+        key, equals, value = str(error.override).partition("=")
+        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
         raise UserError(
             "unreadable-override",
-            "{text}: cannot be read; write KEY=VALUE, KEY=[a,b] or KEY={{a: 1}}",
+            "{text}: cannot be read; write KEY=VALUE, KEY=[a,b] or KEY={{a: 1}}{hint}",
             text=error.override,
+            hint=Message(
+                "quotes-needed",
+                ", and a value with other characters in two pairs of quotes: {quoted}",
+                {"quoted": f"""'{key}="{quoted}"'"""},
+            )
+            if equals and value
+            else "",
         ) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise _explain(error) from error

@@ -44,3 +44,24 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writable_cache(cache: Path) -> Iterator[None]:
+    """Name the setting of the cache's folder where it cannot be written.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        yield
+    except (OSError, UserError) as error:
+        cause = error.__cause__ if isinstance(error, UserError) else error
+        if not isinstance(cause, OSError):
+            raise
+        raise UserError(
+            "cache-not-writable",
+            "paths.cache={cache}: cannot be written ({reason}); set SR_CACHE to a folder that can",
+            cache=cache,
+            reason=cause.strerror or cause,
+        ) from None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.core.files import atomic_write
+from sr_experiments.core.files import atomic_write, writable_cache
 from sr_experiments.data import catalogue
 from sr_experiments.data.layouts import find_lr, find_split
 from sr_experiments.imaging.formats import list_images
@@ -210,7 +210,7 @@ def hash_files(paths: Sequence[Path], cache: Path) -> list[str]:
             reason=error.strerror or error,
         ) from None
     if missing:
-        with atomic_write(index_file) as temporary:
+        with writable_cache(cache), atomic_write(index_file) as temporary:
             temporary.write_text(json.dumps(index))
     return [index[stamp] for stamp in stamps]
 

@@ -21,7 +21,7 @@ from rich.progress import track
 from torch import Tensor
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.core.files import atomic_write
+from sr_experiments.core.files import atomic_write, writable_cache
 from sr_experiments.data.sources import ImageFiles
 from sr_experiments.imaging.io import read_image
 from sr_experiments.imaging.resize import Border, downscale
@@ -220,15 +220,8 @@ def _open(
     """Open a store, writing it first if it is not there."""
     index_file, pixel_file = _files(cache, key)
     if not index_file.exists():
-        try:
+        with writable_cache(cache):
             index_file.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                "cache-not-writable",
-                "paths.cache={cache}: cannot be written ({reason})",
-                cache=cache,
-                reason=error.strerror or error,
-            ) from None
         with FileLock(index_file.with_suffix(".lock")):
             if not index_file.exists():
                 _write(index_file, pixel_file, paths, images, doing, progress)

@@ -93,6 +93,20 @@ def _parser() -> Parser:
         action="store_false",
         help="do not measure, for two seconds before the first file, how fast this machine is",
     )
+    add(
+        "--root-path",
+        metavar="PATH",
+        default="",
+        help="the path under which a proxy shows the page, such as /sr/",
+    )
+    add(
+        "--trusted-proxy",
+        metavar="ADDRESS",
+        action="append",
+        default=[],
+        help="believe X-Forwarded-Host and X-Forwarded-Proto of a proxy with this address, such "
+        "as 127.0.0.1; may be repeated",
+    )
     add("--work", metavar="DIR", type=Path, help="where the server creates its temporary folder")
     defaults = Limits()
     for name, text in _LIMITS.items():
@@ -131,6 +145,8 @@ def _application(options: Namespace, limits: Limits, password: str | None) -> "S
         password=password,
         any_host=options.host not in _LOOPBACK,
         measure_speed=options.speed,
+        root_path=options.root_path and "/" + options.root_path.strip("/"),
+        trusted_proxies=options.trusted_proxy,
     )
 
 
@@ -178,6 +194,7 @@ def _serve(
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # guard.BehindProxy
             timeout_keep_alive=10,
             timeout_graceful_shutdown=3,
         )

@@ -1,7 +1,7 @@
 """The application: the page in every language, its static files, and the addresses behind it."""
 
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,6 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -21,6 +20,8 @@ from starlette.templating import Jinja2Templates
 from sr_experiments.imaging.formats import VIDEO_SUFFIXES
 from sr_experiments.serve.guard import (
     COOKIE,
+    BehindProxy,
+    KnownHost,
     SameOrigin,
     SecurityHeaders,
     VisitorBackend,
@@ -44,7 +45,7 @@ from sr_experiments.serve.worker import Convert, Worker
 
 _HERE = Path(__file__).parent
 _LANGUAGE_COOKIE = "sr_language"
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def application(
@@ -56,6 +57,8 @@ def application(
     password: str | None = None,
     any_host: bool = False,
     measure_speed: bool = False,
+    root_path: str = "",
+    trusted_proxies: Collection[str] = (),
 ) -> Starlette:
     """The whole server, to be run by uvicorn.
 
@@ -67,6 +70,8 @@ def application(
         password: asked for by the browser, with any user name; None for no password.
         any_host: the server is meant to be reached by other names than the machine's own.
             Otherwise another name is a page elsewhere that resolves its name to this machine.
+        root_path: the path under which a proxy shows the page, such as ``/sr``.
+        trusted_proxies: see :class:`BehindProxy`.
         measure_speed: measure the machine's speed before the first job, for a line on the page.
     """
     # Images beyond the limit are refused by their size; Pillow would print a warning as well.
@@ -100,12 +105,9 @@ def application(
             *Routes(store, models, may_keep=kept is not None).all(),
         ],
         middleware=[
+            Middleware(BehindProxy, root=root_path, proxies=trusted_proxies),
             Middleware(SecurityHeaders),
-            Middleware(
-                TrustedHostMiddleware,
-                allowed_hosts=["*"] if any_host else LOOPBACK_NAMES,
-                www_redirect=False,
-            ),
+            Middleware(KnownHost, names=None if any_host else LOOPBACK_NAMES),
             Middleware(
                 AuthenticationMiddleware,
                 backend=VisitorBackend(password),
@@ -124,7 +126,8 @@ async def redirect_to_language(request: Request) -> Response:
     language = next((code for code in (chosen, remembered) if code in languages()), None)
     if language is None:
         language = preferred_language(request.headers.get("accept-language", ""))
-    answer = RedirectResponse(f"/{language}/", status_code=303)
+    # Relative: behind a proxy the page may stand under another path.
+    answer = RedirectResponse(f"{language}/", status_code=303)
     if chosen in languages():
         answer.set_cookie(_LANGUAGE_COOKIE, chosen, max_age=31_536_000, samesite="lax")
     return answer
@@ -147,7 +150,13 @@ class Page:
         """The page, with the cookie that identifies the visitor from now on."""
         content = self._content(language)
         answer = self._templates.TemplateResponse(request, "page.html", content)
-        answer.set_cookie(COOKIE, request.user.identity, httponly=True, samesite="lax")
+        answer.set_cookie(
+            COOKIE,
+            request.user.identity,
+            httponly=True,
+            samesite="lax",
+            secure=request.url.scheme == "https",
+        )
         return answer
 
     def _content(self, language: str) -> dict[str, Any]:

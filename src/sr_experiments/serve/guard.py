@@ -1,7 +1,4 @@
-"""Who may use the server: password, visitor, requests of other sites, security headers.
-
-Host names are checked by Starlette's own ``TrustedHostMiddleware``.
-"""
+"""Who may use the server: password, visitor, requests of other sites, security headers."""
 
 import asyncio
 import base64
@@ -9,6 +6,7 @@ import binascii
 import hmac
 import re
 import secrets
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.authentication import (
@@ -88,6 +86,77 @@ def _knows(headers: Headers, password: bytes) -> bool:
     return scheme.lower() == "basic" and hmac.compare_digest(given, password)
 
 
+class BehindProxy:
+    """Undoes what a proxy in front of the server does to addresses.
+
+    uvicorn's own ``ProxyHeadersMiddleware`` takes over the client and the scheme, not the host, and
+    its ``root_path`` wants a proxy that removes the path.
+
+    Args:
+        app: what is behind.
+        root: the path under which the page is reached, such as ``/sr``, with which requests may
+            begin or not; empty for none.
+        proxies: addresses whose ``X-Forwarded-Host`` and ``X-Forwarded-Proto`` are believed.
+    """
+
+    def __init__(self, app: ASGIApp, root: str = "", proxies: Collection[str] = ()) -> None:
+        self.app, self._root, self._proxies = app, root, frozenset(proxies)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] == "http":
+            scope = dict(scope)
+            path = scope["path"]
+            if self._root and (path + "/").startswith(self._root + "/"):
+                scope["path"] = path.removeprefix(self._root) or "/"
+                scope["raw_path"] = scope["path"].encode()
+            client = scope.get("client")
+            headers = Headers(scope=scope)
+            if client is not None and client[0] in self._proxies:
+                proto = headers.get("x-forwarded-proto", "").rpartition(",")[2].strip()
+                if proto in ("http", "https"):
+                    scope["scheme"] = proto
+                host = headers.get("x-forwarded-host", "").rpartition(",")[2].strip()
+                if host:
+                    others = [(k, v) for k, v in scope["headers"] if k != b"host"]
+                    scope["headers"] = [*others, (b"host", host.encode("latin-1"))]
+                    scope["state"] = {**scope.get("state", {}), "proxied": True}
+        await self.app(scope, receive, send)
+
+
+class KnownHost:
+    """Refuses host names that are not the server's own.
+
+    Another name is a page elsewhere that resolves its name to this machine, or a proxy that the
+    server was not told about; Starlette's ``TrustedHostMiddleware`` cannot say the second.
+
+    Args:
+        app: what is behind.
+        names: that are the server's; None for any.
+    """
+
+    def __init__(self, app: ASGIApp, names: Collection[str] | None) -> None:
+        self.app, self._names = app, names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer 400."""
+        if scope["type"] == "http" and self._names is not None:
+            host = urlsplit("//" + Headers(scope=scope).get("host", ""))
+            try:
+                name = host.hostname or ""
+            except ValueError:
+                name = ""
+            if name not in self._names and not scope.get("state", {}).get("proxied"):
+                answer = PlainTextResponse(
+                    f"Invalid host header: this server is not {name!r}. Behind a proxy, start it "
+                    "with --trusted-proxy and let the proxy send X-Forwarded-Host.",
+                    400,
+                )
+                await answer(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
 class SecurityHeaders:
     """Adds the headers by which a browser protects the page; Starlette has no such middleware."""
 
@@ -121,7 +190,11 @@ class SameOrigin:
         """Pass a request on, or answer 403."""
         changes = scope["type"] == "http" and scope["method"] not in ("GET", "HEAD")
         if changes and not _same_origin(Headers(scope=scope)):
-            answer = PlainTextResponse("Sent by a page of another site.", 403)
+            answer = PlainTextResponse(
+                "Sent by a page of another site. Behind a proxy, start the server with "
+                "--trusted-proxy and let the proxy send X-Forwarded-Host.",
+                403,
+            )
             await answer(scope, receive, send)
         else:
             await self.app(scope, receive, send)

@@ -131,6 +131,8 @@ def wandb_logger(
             "logger-mode-unknown", "logger.mode={mode}: choose offline or online", mode=mode
         )
     os.environ.setdefault("WANDB_SILENT", "true")  # else it advertises on standard error
+    if "HOME" not in os.environ:  # its service logs to a folder there, else on standard error
+        os.environ.setdefault("XDG_CACHE_HOME", str((directory / "wandb" / "cache").absolute()))
     try:
         import wandb
     except ImportError:

@@ -16,7 +16,7 @@ const at = (id) => document.getElementById(id);
 
 async function ask(path, options = {}) {
   const mark = path.includes("?") ? "&" : "?";
-  const answer = await fetch(`/api/${path}${mark}lang=${language}`, options);
+  const answer = await fetch(`../api/${path}${mark}lang=${language}`, options);
   if (answer.status === 204) return null;
   const content = await answer.json();
   if (!answer.ok) throw new Error(content.error);
@@ -58,7 +58,7 @@ function next() {
 function post(path, file, progress, end) {
   const request = new XMLHttpRequest();
   const name = encodeURIComponent(file.name);
-  request.open("POST", `/api/${path}?name=${name}&lang=${language}`);
+  request.open("POST", `../api/${path}?name=${name}&lang=${language}`);
   request.upload.onprogress = (event) => progress(event.loaded / Math.max(1, event.total));
   const fail = () => end(say("no_connection"));
   request.onerror = fail;

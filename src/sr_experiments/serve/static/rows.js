@@ -63,7 +63,7 @@ function thumb(element, job) {
   const box = element.querySelector(".thumb");
   if (box.childNodes.length) return;
   if (job.kind === "video") box.append(make("span", {}, job.name.split(".").pop().toUpperCase()));
-  else box.append(make("img", { src: `/files/${job.id}/source`, alt: "", loading: "lazy" }));
+  else box.append(make("img", { src: `../files/${job.id}/source`, alt: "", loading: "lazy" }));
 }
 
 export function renderJob(row) {
@@ -92,7 +92,7 @@ export function renderJob(row) {
   show(element, "compare", done, say("compare"), `${say("compare")}: ${name}`);
   const link = show(element, "download", done, say("download"), `${say("download")}: ${name}`);
   if (done) {
-    link.href = `/files/${job.id}/result?${job.run}`;
+    link.href = `../files/${job.id}/result?${job.run}`;
     link.download = job.download;
   } else link.removeAttribute("href");
   const measurable = idle && job.kind === "image";

@@ -20,7 +20,7 @@ export function open(job) {
   close();
   current = job.id;
   const section = view();
-  const url = (which) => `/files/${job.id}/${which}?${job.run}`;
+  const url = (which) => `../files/${job.id}/${which}?${job.run}`;
   const shut = make("button", { type: "button", class: "button" }, say("close"));
   const back = document.activeElement;
   shut.onclick = () => {
