@@ -89,6 +89,12 @@ def mistake(*overrides):
         # Lines that cannot be read.
         ("scale=[2", "unreadable-override", "scale=[2: cannot be read; write KEY=VALUE"),
         ("scale", "unreadable-override", "scale: cannot be read; write KEY=VALUE"),
+        (
+            "data.train.source=[é]=x",
+            "unreadable-override",
+            """'data.train.source="[é]=x"'""",
+        ),
+        ("data.train.source=~/x", "unreadable-override", """'data.train.source="~/x"'"""),
         ("scale=2,3", "sweep-without-m", "scale=2,3: several values need -m (a sweep)"),
         # What excludes what.
         ("training.scales=[3,4]", "scale-not-trained", "training.scales=[3, 4], scale=2"),

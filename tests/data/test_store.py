@@ -1,5 +1,7 @@
 """Images are decoded once, kept whole or not at all, and named when they are damaged."""
 
+import json
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +14,7 @@ from PIL import Image
 from sr_experiments.core.errors import UserError
 from sr_experiments.data import store as store_module
 from sr_experiments.data.patches import CropSampler, cut
-from sr_experiments.data.sources import find_images
+from sr_experiments.data.sources import find_images, hash_files
 from sr_experiments.data.store import open_pairs
 from sr_experiments.imaging.io import read_image, write_png
 from sr_experiments.imaging.resize import downscale
@@ -209,10 +211,12 @@ def test_a_low_resolution_file_of_the_wrong_size_is_named_with_both_sizes(set5, 
 
 
 MEMORY = """
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
-from sr_experiments.data.sources import find_images
+from sr_experiments.data.sources import find_images, hash_files
 from sr_experiments.data.store import open_pairs
 for folder in sys.argv[1:3]:
     place = Path(folder)
@@ -233,3 +237,34 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     few, many = (tuple(map(int, line.split())) for line in done.stdout.splitlines())
     assert many[0] > 10 * few[0]
     assert many[1] - few[1] < 60_000, "180 MB of images were opened in between"  # kB
+
+
+def test_a_cache_that_cannot_be_written_names_its_setting(tmp_path):
+    image = tmp_path / "a.png"
+    write_png(image, np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError) as error:
+        hash_files([image], tmp_path / "file" / "cache")
+    assert error.value.code == "cache-not-writable"
+    assert "SR_CACHE" in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", "", "null", '"text"'])
+def test_a_damaged_index_of_hashes_is_healed(tmp_path, content):
+    image = tmp_path / "a.png"
+    write_png(image, np.zeros((8, 8, 3), np.uint8))
+    expected = hash_files([image], tmp_path)
+    (tmp_path / "hashes.json").write_text(content)
+    assert hash_files([image], tmp_path) == expected
+    assert list(json.loads((tmp_path / "hashes.json").read_text()).values()) == expected
+
+
+def test_a_file_replaced_with_equal_size_and_time_is_read_again(tmp_path):
+    image, other = tmp_path / "a.bmp", tmp_path / "b.bmp"
+    for path, value in ((image, 0), (other, 9)):
+        Image.fromarray(np.full((8, 8, 3), value, np.uint8)).save(path)
+    before, times = hash_files([image], tmp_path), image.stat()
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    other.replace(image)
+    assert image.stat().st_size == times.st_size
+    assert hash_files([image], tmp_path) != before

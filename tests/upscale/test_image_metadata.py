@@ -312,3 +312,13 @@ def test_hidden_pixels_take_the_colour_of_their_neighbours(tmp_path, double):
     with Image.open(tmp_path / "out.png") as seen:
         result = np.asarray(seen).astype(int)
     assert (result[:, :24, 0] > 240).all() and (result[:, 40:, 2] > 240).all()
+
+
+def test_an_animation_of_equal_frames(tmp_path, double):
+    frame = Image.new("RGB", (16, 16), "red")
+    frame.save(
+        tmp_path / "in.webp", save_all=True, append_images=[frame.copy()] * 2, duration=[70, 80, 90]
+    )
+    enlarge_file(tmp_path / "in.webp", tmp_path / "out.gif", double)
+    with Image.open(tmp_path / "out.gif") as seen:
+        assert seen.size == (32, 32)

@@ -15,6 +15,8 @@ from sr_experiments.imaging.samples import planes_of, upright, white_of
 
 # Set once, because filters that are swapped are not thread-safe: read_image refuses such images.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+# On damaged metadata; what is dropped is noted, and damaged pixels raise.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\..*")
 
 
 def read_image(path: str | Path, *, keep_grey: bool = False) -> np.ndarray:

@@ -279,8 +279,11 @@ def write_image_file(path: Path, content: ImageContent) -> list[Message]:
         )
     images = [_image(frame, kind) for frame in frames]
     options: dict[str, Any] = {}
-    if len(images) > 1:
-        times = [frame.duration for frame in frames]
+    times = [frame.duration for frame in frames]
+    if kind == "GIF" and len(images) > 1 and all(image == images[0] for image in images):
+        # Pillow makes one frame of equal ones, and then cannot write their times.
+        images, options = images[:1], {"duration": sum(times)}
+    elif len(images) > 1:
         if kind == "GIF":
             times = _hundredths(times)
             options["disposal"] = [frame.disposal for frame in frames]
