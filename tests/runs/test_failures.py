@@ -62,6 +62,18 @@ def test_a_run_refused_at_its_start_leaves_no_dashboard_either(cli, tmp_path):
     assert left_over(tmp_path) == []
 
 
+def test_a_finished_start_whose_weights_are_gone_is_named(cli, tmp_path):
+    assert cli(*QUICK).returncode == 0
+    (weights,) = (tmp_path / "runs").glob("*/*/checkpoints/weights.safetensors")
+    weights.unlink()
+    text = fails(cli, "seed=1", "start={seed: 0}")
+    directory = weights.parents[1].relative_to(tmp_path)
+    assert f"{directory}: this run's start is finished, but its weights are not there" in text
+    assert len(list((tmp_path / "runs").glob("*/*/status.json"))) == len(
+        list((tmp_path / "runs").glob("*/*/result.json"))
+    )
+
+
 def test_a_missing_data_root_shows_the_tree_it_wants_and_the_one_it_found(cli, tmp_path):
     (tmp_path / "data" / "holiday").mkdir(parents=True)
     text = fails(cli, "data=div2k")

@@ -74,9 +74,16 @@ def assist(task: processes.Task) -> None:
 def _carry_out(plan: Plan, console: Console) -> Outcome:
     if plan.directory.is_finished():
         return Outcome("skipped", plan.directory.path, 0.0)
-    for parent in (plan.reference, plan.start, plan.teacher):
-        if parent is not None:
-            _carry_out(parent, console)
+    for role, parent in plan.parents.items():
+        _carry_out(parent, console)
+        if role != "reference" and not parent.directory.weights.exists():
+            raise UserError(
+                "parent-without-weights",
+                "{path}: this run's {role} is finished, but its weights are not there; remove that "
+                "directory to train it again",
+                path=parent.directory.path,
+                role=role,
+            )
 
     def waiting() -> None:
         now = plan.directory.progress()
