@@ -11,7 +11,7 @@ from sr_experiments.core.errors import UserError
 from sr_experiments.core.paths import conf_dir
 from sr_experiments.models.edsr import EDSR
 from sr_experiments.training.module import Supervised
-from sr_experiments.training.schedules import Constant, MultiStep, scheduler
+from sr_experiments.training.schedules import Constant, Cosine, MultiStep, scheduler
 
 BUDGETS = sorted(p.stem for p in (conf_dir() / "budget").glob("*.yaml"))
 
@@ -42,6 +42,19 @@ def test_a_milestone_falls_on_its_update():
     assert rates(MultiStep([0], 0.5), 4, 300, 4)[0] == [0.4] * 4
     assert rates(MultiStep([300], 0.5), 4, 300, 4)[0] == [0.8] * 4
     assert rates(Constant(), 4, 300, 4)[0] == [0.8] * 4
+
+
+@pytest.mark.parametrize("last", [0.0, 0.1])
+def test_the_cosine_is_that_of_pytorch(last):
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([weight], lr=0.8)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 12, eta_min=0.8 * last)
+    wanted = []
+    for _ in range(12):
+        wanted.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step()
+    assert rates(Cosine(last), 12, 300, 12)[0] == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("budget", BUDGETS)

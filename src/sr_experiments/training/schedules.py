@@ -4,6 +4,7 @@ A schedule is written in the recipe's own epochs. A budget that carries out a te
 passes its milestones after a tenth of the updates.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 from torch.optim import Optimizer
@@ -48,6 +49,23 @@ class MultiStep:
         # Cross-multiplied, so that a milestone falls on an exact update.
         done = update * recipe_epochs
         return self.gamma ** sum(done >= m * updates for m in self.milestones)
+
+
+class Cosine:
+    """The rate falls to ``last`` of itself along half a cosine (Loshchilov & Hutter 2017).
+
+    Args:
+        last: the factor at the end of the training, in 0..1.
+    """
+
+    def __init__(self, last: float = 0.0) -> None:
+        if not 0 <= last <= 1:
+            raise ValueError(f"last={last}: must be in 0..1")
+        self.last = last
+
+    def __call__(self, update: int, updates: int, recipe_epochs: float) -> float:
+        """The factor that holds for the update that follows ``update`` finished ones."""
+        return self.last + (1 - self.last) * (1 + math.cos(math.pi * update / updates)) / 2
 
 
 def scheduler(

@@ -12,17 +12,17 @@ from sr_experiments.config.instantiate import build_network
 from sr_experiments.config.schema import RunConfig
 from sr_experiments.core.errors import UserError
 from sr_experiments.report.evidence.deviations import deviations
-from sr_experiments.report.evidence.groups import holds
+from sr_experiments.report.evidence.groups import BUDGETS, holds
 from sr_experiments.report.paper.load import load_paper, papers
 from sr_experiments.reproduce.experiments import stage_sweep
 from sr_experiments.runs.identity import flat, relevant
 from sr_experiments.runs.records import NetworkRecord, Run
 
 
-def composed(experiment: str) -> Iterator[tuple[Run, RunConfig]]:
+def composed(experiment: str, budget: str = "paper") -> Iterator[tuple[Run, RunConfig]]:
     """The configs of an experiment's jobs, then of their parents, as runs without results."""
     configs = []
-    for job in stage_sweep(experiment, ["budget=paper"]).jobs:
+    for job in stage_sweep(experiment, [f"budget={budget}"]).jobs:
         try:
             configs.append(compose(job))
         except UserError:  # a combination of the sweep that cannot be
@@ -61,3 +61,11 @@ def test_each_row_is_composed_as_its_paper_says(name: str) -> None:
             for config in rows:
                 found = deviations(recipe, config.plain(), config.scale)
                 assert not found, f"{table.id} {column.id} x{config.scale}"
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_columns_that_name_sizes_have_runs_at_each_budget(budget: str) -> None:
+    runs = [run for run, _ in composed("distillation_sweep", budget)]
+    for table in load_paper("distillation").tables:
+        for column in table.columns:
+            assert any(holds(run, column.where) for run in runs), (table.id, column.id)

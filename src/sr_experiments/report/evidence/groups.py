@@ -122,11 +122,14 @@ def split(source: PaperTable, matched: Mapping[str, Sequence[Run]]) -> list[Grou
         first = next(iter(group.values()))[0]
         notes: list[str] = []
         if source.best_of is not None:
-            group = {
+            best = {
                 column.id: best_runs(source.best_of, column, group[column.id], notes)
                 for column in source.columns
                 if column.id in group
             }
+            group = {column: runs for column, runs in best.items() if runs}
+            if not group:  # all diverged, for one
+                continue
         split_groups.append(Group(group, {key: first.value(key) for key in keys}, notes))
     return sorted(split_groups, key=_rank)
 
