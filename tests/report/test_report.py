@@ -51,7 +51,11 @@ def report(runs: Path, out: Path, width: int = 100) -> tuple[str, str, str]:
     stream = StringIO()
     written = write_reports(["activation"], runs, out, Console(file=stream, width=width))
     names = ["activation.md", "activation.csv", "activation_claims.csv", "activation.tex"]
-    assert [path.relative_to(out).as_posix() for path in written] == [*names, "index.html"]
+    assert [path.relative_to(out).as_posix() for path in written] == [
+        *names,
+        "index.html",
+        "curves.html",
+    ]
     markdown, page = (out / name for name in ("activation.md", "index.html"))
     return stream.getvalue(), markdown.read_text("utf-8"), page.read_text("utf-8")
 
@@ -184,10 +188,10 @@ def test_the_page_is_sound(runs: Path, tmp_path: Path) -> None:
     _, markdown, html = report(runs, tmp_path)
     page = Page(html)
     attributes = [(tag, name, value) for tag, attrs in page.tags for name, value in attrs.items()]
-    # Addresses lead to places on the page itself, and each of them is there.
+    # Addresses lead to places on the page itself, and each of them is there, and to its neighbour.
     ids = [value for _, name, value in attributes if name == "id"]
     assert len(ids) == len(set(ids))
-    inner = {f"#{name}" for name in ids}
+    inner = {f"#{name}" for name in ids} | {"curves.html"}
     assert {value for _, name, value in attributes if name in {"href", "xlink:href"}} <= inner
     assert set(re.findall(r"url\((.*?)\)", html)) <= inner
     named = {v for _, name, value in attributes if name == "aria-labelledby" for v in value.split()}
@@ -319,13 +323,13 @@ def test_the_command_needs_no_torch(runs: Path, tmp_path: Path) -> None:
 def test_a_sweep_leaves_the_other_papers_on_the_page(runs: Path, tmp_path: Path) -> None:
     written = write_report("activation", runs, tmp_path, Console(file=StringIO()))
     assert {path.name.split(".")[0] for path in written} == {
-        *("activation", "activation_claims", "index")
+        *("activation", "activation_claims", "index", "curves")
     }
     page = Page((tmp_path / "index.html").read_text("utf-8"))
     sections = [attrs["id"] for tag, attrs in page.tags if tag == "section" and "id" in attrs]
     assert sections == papers()
     links = {attrs["href"] for tag, attrs in page.tags if tag == "a"}
-    assert links == {"#main", *(f"#{name}" for name in papers())}
+    assert links == {"#main", "curves.html", *(f"#{name}" for name in papers())}
 
 
 def test_a_budget_that_one_paper_has(runs: Path, tmp_path: Path) -> None:

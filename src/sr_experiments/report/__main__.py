@@ -9,7 +9,8 @@ from pathlib import Path
 
 DESCRIPTION = (
     "Compare finished runs with the papers: verdicts on claims, tables, figures, images and cost. "
-    "Writes index.html (one page that works offline) and, for each paper, Markdown, CSV and LaTeX."
+    "Writes index.html and curves.html, which work offline, and for each paper Markdown, CSV and "
+    "LaTeX."
 )
 EPILOG = """examples:
   python -m sr_experiments.report

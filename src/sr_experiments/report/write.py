@@ -1,4 +1,4 @@
-"""Writing the papers' report: on the terminal, as a page, Markdown, CSV and LaTeX."""
+"""Writing the papers' report: on the terminal, as pages, Markdown, CSV and LaTeX."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,6 +9,7 @@ from rich.text import Text
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
+from sr_experiments.report.curves_page import curves_html, read_training_curves
 from sr_experiments.report.evidence.collect import Collection, collect
 from sr_experiments.report.paper.definition import Paper
 from sr_experiments.report.paper.load import load_paper, papers
@@ -19,8 +20,8 @@ from sr_experiments.report.render.latex import to_latex
 from sr_experiments.report.render.markdown import to_markdown
 from sr_experiments.report.render.terminal import show
 
-#: The page of the papers.
-INDEX = "index.html"
+#: The page of the papers, and that of all training curves.
+INDEX, CURVES = "index.html", "curves.html"
 #: The files of one paper: suffix and renderer.
 FILES: dict[str, Callable[[Document], str]] = {
     ".md": to_markdown,
@@ -59,7 +60,7 @@ def write_reports(
         others: papers that are only on the page.
 
     Returns:
-        The files of each paper (Markdown, two of CSV, LaTeX) and the page.
+        The files of each paper (Markdown, two of CSV, LaTeX), their page and the one of curves.
 
     Raises:
         UserError: no such paper, a mistake in its file, no folder of runs, no run of the budget,
@@ -84,6 +85,8 @@ def write_reports(
     page = [*reports, *(document(paper, collection, runs_root) for paper in also)]
     written.append(out / INDEX)
     _write(written[-1], to_html(sorted(page, key=lambda report: report.paper.name)))
+    written.append(out / CURVES)
+    _write(written[-1], curves_html(read_training_curves(runs_root)))
     skipped = skipped_names(collection, runs_root)
     if skipped:
         console.print(Text("\nSkipped folders", style="bold"))
