@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -68,6 +69,20 @@ def research() -> Path:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Decoded images, shared by the whole session and nobody else."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def logged_records() -> Callable[[Path], list[list[dict[str, Any]]]]:
+    """The records of each W&B file of a run's directory, oldest first, read by W&B itself."""
+
+    def read(file: Path) -> list[dict[str, Any]]:
+        wandb = Path(sys.executable).parent / "wandb"
+        output = subprocess.run(
+            [wandb, "leet", "inspect", "--json", file], capture_output=True, text=True, check=True
+        ).stdout
+        return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+
+    return lambda folder: [read(f) for f in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
 
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]

@@ -30,6 +30,7 @@ LAYERS = {
     "export": 6,
     "api": 6,
     "status": 6,
+    "dashboard": 7,
     "ship": 7,
     "sweep": 7,
     "reproduce": 7,
@@ -71,6 +72,7 @@ def test_a_module_imports_only_what_lies_below_it(file):
 #: Commands whose --help must start at once.
 COMMANDS = (
     *(
+        "dashboard",
         "data",
         "downscale",
         "export",
@@ -87,7 +89,14 @@ COMMANDS = (
 #: Units and modules that must work without torch, as a report on a laptop needs them.
 TORCH_FREE = (
     *("core", "config", "report", "data.catalogue", "data.layouts", "data.sources"),
-    *("imaging.formats", "metrics.protocols", "runs.identity", "runs.directory", "runs.records"),
+    *(
+        "imaging.formats",
+        "metrics.protocols",
+        "metrics.log_names",
+        "runs.identity",
+        "runs.directory",
+        "runs.records",
+    ),
     *("runs.plan", "reproduce.stages", "reproduce.experiments", "status", "sweep"),
 )
 HEAVY = ("torch", "lightning", "torchmetrics", "kornia", "wandb")

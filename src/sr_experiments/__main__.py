@@ -15,6 +15,7 @@ from sr_experiments.core.interruption import REQUEUE, Preempted
 #: ``python -m sr_experiments.score ...``.
 COMMANDS = (
     *(
+        "dashboard",
         "data",
         "downscale",
         "export",

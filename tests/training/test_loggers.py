@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -16,20 +15,6 @@ sys.modules["wandb"] = None  # as if it were not installed
 from sr_experiments.__main__ import main
 raise SystemExit(main())
 """
-
-
-def records(file: Path) -> list[dict]:
-    """What a W&B offline file says, read by W&B itself."""
-    wandb = Path(sys.executable).parent / "wandb"
-    output = subprocess.run(
-        [wandb, "leet", "inspect", "--json", file], capture_output=True, text=True, check=True
-    ).stdout
-    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-
-
-def dashboard(directory: Path) -> list[list[dict]]:
-    """The records of each W&B file of a directory, oldest first."""
-    return [records(file) for file in sorted(directory.glob("wandb/offline-run-*/*.wandb"))]
 
 
 def rows(said: list[dict], key: str) -> list[dict]:
@@ -43,13 +28,13 @@ def only(said: list[dict], kind: str) -> dict:
     return found
 
 
-def test_a_sweep_is_a_run_for_each_job_and_one_for_its_table(cli, tmp_path):
+def test_a_sweep_is_a_run_for_each_job_and_one_for_its_table(cli, tmp_path, logged_records):
     words = ["activation=relu,mish", "scale=2", "averaging=ema", "training.updates_per_epoch=100"]
     result = cli("-m", "+experiment=activation_sweep", "budget=smoke", "logger=wandb", *words)
     assert result.returncode == 0, result.stderr
     seen = set()
     for directory in (tmp_path / "runs" / "activation_sweep").glob("edsr-*"):
-        (said,) = dashboard(directory)
+        (said,) = logged_records(directory)
         begun = only(said, "run")
         kept = json.loads((directory / "result.json").read_text())
         seen.add(begun["display_name"])
@@ -101,7 +86,7 @@ def test_a_sweep_is_a_run_for_each_job_and_one_for_its_table(cli, tmp_path):
     assert seen == {"edsr x2 relu ema smoke s0", "edsr x2 mish ema smoke s0"}
 
     (folder,) = (tmp_path / "runs" / ".multirun").iterdir()
-    (said,) = dashboard(folder)
+    (said,) = logged_records(folder)
     assert only(said, "run")["job_type"] == "report"
     (table,) = (folder / "wandb").glob("offline-run-*/**/table*.table.json")
     content = json.loads(table.read_text())
@@ -111,11 +96,13 @@ def test_a_sweep_is_a_run_for_each_job_and_one_for_its_table(cli, tmp_path):
     assert list((folder / "wandb").glob("offline-run-*/**/verdicts*.table.json"))
 
 
-def test_a_failed_run_and_an_interrupted_one_that_goes_on(cli, tmp_path, environment):
+def test_a_failed_run_and_an_interrupted_one_that_goes_on(
+    cli, tmp_path, environment, logged_records
+):
     result = cli("budget=smoke", "training.lr=1e30", "logger=wandb")
     assert result.returncode == 2
     (failed,) = (tmp_path / "runs" / "runs").iterdir()
-    (said,) = dashboard(failed)
+    (said,) = logged_records(failed)
     assert only(said, "exit")["exit_code"] == 1
 
     words = ["budget=smoke", "logger=wandb", "training.epochs=40", "training.updates_per_epoch=50"]
@@ -131,7 +118,7 @@ def test_a_failed_run_and_an_interrupted_one_that_goes_on(cli, tmp_path, environ
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 75
     assert subprocess.run(command, cwd=tmp_path, env=environment, **quiet).returncode == 0
-    first, second = dashboard(directory)
+    first, second = logged_records(directory)
     assert only(first, "run")["run_id"] == only(second, "run")["run_id"]
     assert (only(first, "exit")["exit_code"], only(second, "exit")["exit_code"]) == (1, 0)
     updates = [row["update"] for said in (first, second) for row in rows(said, "val/psnr/y")]

@@ -105,20 +105,3 @@ _ALL = (
 
 #: Every protocol by name, in the order of the tables.
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType({p.name: p for p in _ALL})
-
-
-def history_column(protocol: str, weights: str) -> str:
-    """The column of ``history.csv`` for the validation PSNR of raw or averaged weights."""
-    return f"val_psnr_{protocol}" + ("" if weights == "raw" else f"_{weights}")
-
-
-def metric_name(where: str, quantity: str, protocol: str, weights: str = "raw") -> str:
-    """The name of a score on a dashboard, such as ``val/psnr/y`` or ``val/psnr/y_averaged``.
-
-    Args:
-        where: ``val``, or ``benchmark/`` and the data set.
-        quantity: ``psnr`` or ``ssim``.
-        protocol: a name of :data:`PROTOCOLS`.
-        weights: ``raw`` or ``averaged``.
-    """
-    return f"{where}/{quantity}/{protocol}" + ("" if weights == "raw" else f"_{weights}")

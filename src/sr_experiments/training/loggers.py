@@ -10,9 +10,8 @@ from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from sr_experiments.core.errors import UserError
+from sr_experiments.metrics.log_names import AXIS
 
-#: The axis of everything that is logged along a training.
-AXIS = "update"
 #: Where W&B keeps tables until they are sent, in the environment.
 _DATA = "WANDB_DATA_DIR"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sr_experiments.metrics.protocols import history_column
+from sr_experiments.metrics.log_names import history_column
 from sr_experiments.report.paper.definition import BestOf, Column
 from sr_experiments.runs.records import HISTORY, Run
 

@@ -9,7 +9,8 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
 from torch import Tensor, optim
 
-from sr_experiments.metrics.protocols import Score, metric_name
+from sr_experiments.metrics.log_names import GRADIENT, LOSS, RATE, SPEED, metric_name
+from sr_experiments.metrics.protocols import Score
 from sr_experiments.training.module import Scored
 
 
@@ -95,8 +96,8 @@ class Dashboard(Callback):
         norm = self.norm if self.norm is not None else torch.full_like(loss, math.nan)
         seconds, updates = time.monotonic() - self.began, trainer.global_step - self.first
         row = {
-            "train/lr": self.rate,
-            "train/images_per_second": updates * self.batch_size / seconds if seconds else math.nan,
+            RATE: self.rate,
+            SPEED: updates * self.batch_size / seconds if seconds else math.nan,
         }
         values = torch.stack([loss.float(), norm.float()])
         copied = None
@@ -116,7 +117,7 @@ class Dashboard(Callback):
         if copied is not None:
             copied.synchronize()
         loss, norm = values.tolist()
-        self._log(trainer, {"train/loss": loss, "train/grad_norm": norm} | row, step)
+        self._log(trainer, {LOSS: loss, GRADIENT: norm} | row, step)
 
     @staticmethod
     def _log(trainer: Trainer, row: dict[str, float], step: int) -> None:

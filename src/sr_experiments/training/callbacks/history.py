@@ -10,7 +10,8 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from sr_experiments.core.files import atomic_write
-from sr_experiments.metrics.protocols import PROTOCOLS, history_column
+from sr_experiments.metrics.log_names import history_column
+from sr_experiments.metrics.protocols import PROTOCOLS
 from sr_experiments.training.module import Scored
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from sr_experiments.data.datamodule import WholeImage
 from sr_experiments.imaging.io import write_png
 from sr_experiments.imaging.resize import imresize
+from sr_experiments.metrics.log_names import SAMPLES
 
 
 class SaveImages(Callback):
@@ -100,12 +101,7 @@ class Samples(Callback):
         write_png(self.folder / f"epoch_{epoch:04d}.png", image)
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):
-                logger.log_image(
-                    "val/LR, bicubic, SR, HR, error",
-                    [image],
-                    trainer.global_step,
-                    caption=[f"epoch {epoch}"],
-                )
+                logger.log_image(SAMPLES, [image], trainer.global_step, caption=[f"epoch {epoch}"])
         self.strips = []
 
     def _due(self, trainer: Trainer) -> bool:
