@@ -53,6 +53,7 @@ def report(runs: Path, out: Path, width: int = 100) -> tuple[str, str, str]:
     names = ["activation.md", "activation.csv", "activation_claims.csv", "activation.tex"]
     assert [path.relative_to(out).as_posix() for path in written] == [
         *names,
+        "summary.md",
         "index.html",
         "curves.html",
     ]
@@ -205,7 +206,7 @@ def test_the_page_is_sound(runs: Path, tmp_path: Path) -> None:
     assert "prefers-color-scheme: dark" in html
     names = [tag for tag, _ in page.tags]
     tables = [i for i, tag in enumerate(names) if tag == "table"]
-    assert len(tables) == 5  # at a glance, reference scores, claims, Table 1, its cost
+    assert len(tables) == 6  # at a glance, main claims, reference scores, claims, Table 1, its cost
     assert all(names[i + 1] == "caption" for i in tables)
     # Each in a container of its own that scrolls, by keyboard too.
     assert all(page.tags[i - 1][1]["class"] == "scroll" for i in tables)
@@ -323,13 +324,27 @@ def test_the_command_needs_no_torch(runs: Path, tmp_path: Path) -> None:
 def test_a_sweep_leaves_the_other_papers_on_the_page(runs: Path, tmp_path: Path) -> None:
     written = write_report("activation", runs, tmp_path, Console(file=StringIO()))
     assert {path.name.split(".")[0] for path in written} == {
-        *("activation", "activation_claims", "index", "curves")
+        *("activation", "activation_claims", "summary", "index", "curves")
     }
     page = Page((tmp_path / "index.html").read_text("utf-8"))
     sections = [attrs["id"] for tag, attrs in page.tags if tag == "section" and "id" in attrs]
     assert sections == papers()
     links = {attrs["href"] for tag, attrs in page.tags if tag == "a"}
     assert links == {"#main", "curves.html", *(f"#{name}" for name in papers())}
+
+
+def test_the_summary_has_the_main_claims_of_all_papers(runs: Path, tmp_path: Path) -> None:
+    write_reports(papers(), runs, tmp_path, Console(file=StringIO()))
+    text = (tmp_path / "summary.md").read_text("utf-8")
+    page = (tmp_path / "index.html").read_text("utf-8").split('class="paper"')[0]
+    for name in papers():
+        paper = load_paper(name)
+        assert 3 <= len(paper.headline) <= 4
+        for claim in paper.claims:
+            shown = " ".join(claim.text.split()).replace("'", "&#39;") in page
+            assert shown == (claim.id in paper.headline)
+            assert (f"| {' '.join(claim.text.split())} |" in text) == shown
+    assert "| At x4 Leaky ReLU gains 0.06 % PSNR over ReLU. | no runs |  | +0.06 % |  |" in text
 
 
 def test_a_budget_that_one_paper_has(runs: Path, tmp_path: Path) -> None:

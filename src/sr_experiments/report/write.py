@@ -17,11 +17,11 @@ from sr_experiments.report.render.csv_files import claims_csv, scores_csv
 from sr_experiments.report.render.document import Document, document, skipped_names
 from sr_experiments.report.render.html import to_html
 from sr_experiments.report.render.latex import to_latex
-from sr_experiments.report.render.markdown import to_markdown
+from sr_experiments.report.render.markdown import summary_markdown, to_markdown
 from sr_experiments.report.render.terminal import show
 
-#: The page of the papers, and that of all training curves.
-INDEX, CURVES = "index.html", "curves.html"
+#: The page of the papers, their summary, and the page of all training curves.
+INDEX, SUMMARY, CURVES = "index.html", "summary.md", "curves.html"
 #: The files of one paper: suffix and renderer.
 FILES: dict[str, Callable[[Document], str]] = {
     ".md": to_markdown,
@@ -60,7 +60,8 @@ def write_reports(
         others: papers that are only on the page.
 
     Returns:
-        The files of each paper (Markdown, two of CSV, LaTeX), their page and the one of curves.
+        The files of each paper (Markdown, two of CSV, LaTeX), their page and summary, and
+        the page of curves.
 
     Raises:
         UserError: no such paper, a mistake in its file, no folder of runs, no run of the budget,
@@ -83,10 +84,15 @@ def write_reports(
             written.append(out / f"{report.paper.name}{suffix}")
             _write(written[-1], render(report))
     page = [*reports, *(document(paper, collection, runs_root) for paper in also)]
-    written.append(out / INDEX)
-    _write(written[-1], to_html(sorted(page, key=lambda report: report.paper.name)))
-    written.append(out / CURVES)
-    _write(written[-1], curves_html(read_training_curves(runs_root)))
+    page.sort(key=lambda report: report.paper.name)
+    shared = {
+        SUMMARY: summary_markdown(page),
+        INDEX: to_html(page),
+        CURVES: curves_html(read_training_curves(runs_root)),
+    }
+    for name, text in shared.items():
+        written.append(out / name)
+        _write(written[-1], text)
     skipped = skipped_names(collection, runs_root)
     if skipped:
         console.print(Text("\nSkipped folders", style="bold"))

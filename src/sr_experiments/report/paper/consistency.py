@@ -30,6 +30,9 @@ def inconsistencies(paper: Paper) -> Problems:
         yield from _figure(paper, ("figures", index), figure)
     for index, claim in enumerate(paper.claims):
         yield from _claim(paper, ("claims", index), claim)
+    for index, name in enumerate(paper.headline):
+        ids = [claim.id for claim in paper.claims]
+        yield from _undeclared(("headline", index), "claim", name, ids)
 
 
 def _duplicates(at: Location, ids: list[str]) -> Problems:

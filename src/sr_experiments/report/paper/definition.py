@@ -209,6 +209,7 @@ class Paper(StrictModel):
         stages: its experiments (``conf/experiment``) in order.
         further: experiments that fill tables where they were run; ``reproduce`` runs only those
             that are a stage of another paper.
+        headline: ids of the claims that a summary shows.
         untested: claims for which there is no run.
     """
 
@@ -220,6 +221,7 @@ class Paper(StrictModel):
     tables: Annotated[list[PaperTable], Field(min_length=1)]
     figures: list[PaperFigure] = Field(default_factory=list)
     claims: list[Claim] = Field(default_factory=list)
+    headline: list[Name] = Field(default_factory=list)
     untested: list[UntestedClaim] = Field(default_factory=list)
     remarks: list[Text] = Field(default_factory=list)
 

@@ -31,6 +31,13 @@ class Document:
         return sorted(_name(run.directory, self.root) for run in table.group.members)
 
     @property
+    def headline(self) -> list[Verdict]:
+        """The verdicts that a summary shows, in the order of the paper's file."""
+        names = self.paper.headline
+        found = [verdict for verdict in self.verdicts if verdict.claim.id in names]
+        return sorted(found, key=lambda verdict: names.index(verdict.claim.id))
+
+    @property
     def used(self) -> list[Run]:
         """The runs that fill a table, each once."""
         return list({r.identity: r for table in self.tables for r in table.group.members}.values())

@@ -21,6 +21,12 @@ def to_markdown(report: Document) -> str:
     return template.render(report=report, paper=report.paper, texts=texts).rstrip("\n") + "\n"
 
 
+def summary_markdown(reports: Sequence[Document]) -> str:
+    """All papers on one screen: verdicts by number, and the main claims of each."""
+    template = _environment().get_template("summary.md.j2")
+    return template.render(reports=reports).rstrip("\n") + "\n"
+
+
 @cache
 def _environment() -> Environment:
     made = environment(_plain)
@@ -28,6 +34,7 @@ def _environment() -> Environment:
         "anchors": _anchors,
         "prose": _prose,
         "costs": _costs,
+        "headline": lambda report: [verdict_text(v, report.paper) for v in report.headline],
         "scores": _scores,
         "verbatim": Verbatim,
     }

@@ -46,7 +46,7 @@ class VerdictText:
     """A verdict as texts; a field with nothing to say is empty.
 
     ``outcome`` is one of four; ``verdict`` says it with its reason or limits, ``aside`` what else
-    is known: the direction of what is undecided, and the size.
+    is known: the direction of what is undecided, and the size; ``basis`` is the evidence in short.
     """
 
     claim: str
@@ -58,6 +58,7 @@ class VerdictText:
     interval: str
     published: str
     evidence: str
+    basis: str
     budget: str
     by_dataset: str
     note: str
@@ -84,6 +85,7 @@ def verdict_text(verdict: Verdict, paper: Paper) -> VerdictText:
         interval=interval,
         published=_published(verdict.published or getattr(verdict.claim, "published", None)),
         evidence=_evidence(verdict, paper),
+        basis=_basis(verdict),
         budget=", ".join(f"budget={budget}" for budget in verdict.budgets),
         by_dataset=_by_dataset(verdict),
         note=" ".join(_sentence(note) for note in notes if note),
@@ -186,6 +188,18 @@ def _evidence(verdict: Verdict, paper: Paper) -> str:
         parts.append(networks if verdict.same_size else f"{networks}, not the paper's size")
     parts += [f"{key}={value}" for key, value in verdict.distinct.items()]
     return "; ".join(parts)
+
+
+def _basis(verdict: Verdict) -> str:
+    """The evidence in a few words: budget, networks, seeds, images, power."""
+    if verdict.outcome == "no runs":
+        return ""
+    parts = [*(f"budget={budget}" for budget in verdict.budgets), " and ".join(verdict.networks)]
+    parts.append(_count(len(verdict.seeds), "seed") if verdict.seeds else "")
+    parts.append(_count(verdict.n_images, "image") if verdict.n_images else "")
+    if verdict.detectable is not None:
+        parts.append(f"could see {_amount(verdict.detectable, verdict.unit).lstrip('+')}")
+    return ", ".join(filter(None, parts))
 
 
 def _by_dataset(verdict: Verdict) -> str:
