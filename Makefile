@@ -10,9 +10,10 @@ QUICK := tests/imaging tests/metrics tests/models
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 REPORT := .venv-report
+DOCS := .venv-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-tables plan report report-desk test test-isa bench format clean
+.PHONY: help setup reproduce-tables plan report report-desk docs test test-isa bench format clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -45,9 +46,18 @@ $(REPORT)/.ready: constraints.txt
 report-desk: $(REPORT)/.ready ## Write report-desk/ from the runs in results/desk; trains nothing
 	PYTHONPATH=src $(REPORT)/bin/python -m sr_experiments.report --runs results/desk --out report-desk
 
+$(DOCS)/.ready: constraints.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		mkdocs-material pydantic pyyaml omegaconf
+	@touch $@
+
+docs: $(DOCS)/.ready ## Write the documentation's site into build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=src $(DOCS)/bin/mkdocs build --strict
+
 test: $(READY) ## Lint, type check and test
-	$(VENV)/bin/ruff check src tests benchmarks
-	$(VENV)/bin/ruff format --check src tests benchmarks
+	$(VENV)/bin/ruff check src tests benchmarks docs
+	$(VENV)/bin/ruff format --check src tests benchmarks docs
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest -n auto --maxprocesses 4 --dist worksteal
 
@@ -63,4 +73,4 @@ format: $(READY) ## Format the code
 	$(VENV)/bin/ruff format src tests benchmarks
 
 clean: ## Remove the environment and caches; runs and reports stay
-	rm -rf $(VENV) $(REPORT) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(REPORT) $(DOCS) build dist .mypy_cache .ruff_cache .pytest_cache
