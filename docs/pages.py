@@ -60,7 +60,7 @@ def reference() -> str:
     lines = [
         "# Config reference",
         "",
-        "Made from `conf/` and the schema. `python -m sr_experiments --cfg job WORDS...` prints the",
+        "Made from `conf/` and the schema. `python -m sr_experiments --cfg job WORDS` prints the",
         "config of any command without running it; `--help` lists all choices.",
         "",
         "## Keys",

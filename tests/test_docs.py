@@ -1,5 +1,6 @@
 """The documentation's pages: links lead somewhere, numbers are those of the runs."""
 
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -36,3 +37,15 @@ def test_the_differences_between_protocols_are_those_of_a_run() -> None:
         for name, cell in zip(names, cells, strict=True):
             psnr, ssim = found[name]["psnr"], found[name]["ssim"]
             assert cell == f"{psnr:.2f}" + ("" if ssim is None else f" / {ssim:.4f}")
+
+
+def test_the_studys_tables_are_those_of_the_results() -> None:
+    file = ROOT / "docs" / "study_tables.py"
+    spec = importlib.util.spec_from_file_location("study_tables", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    text = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
+    assert (
+        text.partition(module.BEGIN)[2].partition(module.END)[0].strip() == module.tables().strip()
+    )
