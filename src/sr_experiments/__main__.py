@@ -107,6 +107,9 @@ def _show(argv: Sequence[str]) -> int:
 
     register()
     sys.argv[1:] = argv  # where Hydra reads them
+    if " run " in (line := os.environ.get("COMP_LINE", "")):  # completion knows no words but its own
+        os.environ["COMP_LINE"] = line.replace(" run ", " ", 1)
+        os.environ["COMP_POINT"] = str(int(os.environ.get("COMP_POINT", len(line))) - 4)
     with explained():
         hydra.main(str(conf_dir()), "config", version_base="1.3")(_not_run)()
     return 0
