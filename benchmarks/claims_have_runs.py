@@ -78,7 +78,9 @@ def unmet(name: str, budget: str) -> Iterator[str]:
         columns = [c for c in (claim.column, *claim.others) if c != BICUBIC]
         matched = {c.id: [r for r in runs if holds(r, c.where)] for c in table.columns}
         if table.best_of is not None:  # which is best only curves tell; any one stands for it
-            matched = {c: list({r.scale: r for r in found}.values()) for c, found in matched.items()}
+            matched = {
+                c: list({r.scale: r for r in found}.values()) for c, found in matched.items()
+            }
         found = {
             scale
             for group in split(table, matched)

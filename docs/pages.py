@@ -49,6 +49,8 @@ def _turned(text: str, source: str) -> str:
         if not target or ":" in target:
             return match[0]
         path = ((ROOT / source).parent / target).resolve().relative_to(ROOT).as_posix()
+        if path not in PAGES and not path.startswith("docs/"):
+            return match[1].strip("[]")  # a file of the repository that is no page
         page = PAGES.get(path, path.removeprefix("docs/"))
         return f"{match[1]}({page}{hash_}{anchor})"
 

@@ -7,7 +7,6 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from sr_experiments.core.device import sleep_between_regions
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.interruption import REQUEUE, Preempted
 
@@ -55,7 +54,6 @@ def _main(argv: Sequence[str]) -> int:
         return _command(first)(rest[:-1])
     if first == "run":
         argv = argv[1:]
-    sleep_between_regions()
     multirun = any(word in ("-m", "--multirun") for word in argv)
     overrides = [word for word in argv if word not in ("-m", "--multirun", "-r", "--run")]
     options = {word for word in overrides if word.startswith("-")}
@@ -107,7 +105,7 @@ def _show(argv: Sequence[str]) -> int:
 
     register()
     sys.argv[1:] = argv  # where Hydra reads them
-    if " run " in (line := os.environ.get("COMP_LINE", "")):  # completion knows no words but its own
+    if " run " in (line := os.environ.get("COMP_LINE", "")):  # which completion knows not
         os.environ["COMP_LINE"] = line.replace(" run ", " ", 1)
         os.environ["COMP_POINT"] = str(int(os.environ.get("COMP_POINT", len(line))) - 4)
     with explained():

@@ -12,7 +12,6 @@ from functools import wraps
 from typing import NoReturn, Protocol
 
 from sr_experiments.core.console import print_error
-from sr_experiments.core.device import sleep_between_regions
 from sr_experiments.core.errors import UserError
 
 #: What an interrupted command says if the same command resumes its work.
@@ -48,7 +47,6 @@ def command(interrupted: str = "") -> Callable[[Callable[[list[str] | None], int
     def decorate(main: Callable[[list[str] | None], int]) -> Main:
         @wraps(main)
         def wrapper(argv: list[str] | None = None) -> int:
-            sleep_between_regions()
             try:
                 with _warnings_on_stderr():
                     return main(argv)

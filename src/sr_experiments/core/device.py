@@ -35,16 +35,6 @@ def choose_device(name: str, key: str = "--device") -> "torch.device":
     return torch.device(("cuda" if gpu else "cpu") if name == "auto" else name)
 
 
-def sleep_between_regions() -> None:
-    """Let OpenMP's workers sleep soon after a parallel region, before torch is imported.
-
-    By default GNU's workers spin for a while on cores that other processes may want: beside two
-    busy processes on two cores everything takes many times as long. What the user has set stays.
-    """
-    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
-        os.environ["GOMP_SPINCOUNT"] = "1000"
-
-
 def computes_bf16(accelerator: str) -> bool:
     """Whether the device of a run computes bfloat16 in hardware instead of emulating it.
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sr_experiments.core.device import sleep_between_regions
 from sr_experiments.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -78,7 +77,6 @@ def main(argv: list[str] | None = None) -> int:
     names = [word for word in arguments.words if word not in overrides]
     try:
         if arguments.plan:
-            sleep_between_regions()
             return _plan(names, overrides, Console())
         return _reproduce(names, overrides, Console())
     except UserError as error:
