@@ -66,9 +66,9 @@ def _read(folder: Path) -> TrainingCurve | None:
 
     try:
         rows = list(csv.DictReader((folder / HISTORY).read_text(encoding="utf-8").splitlines()))
-        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        written = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
         state = str(json.loads((folder / STATUS).read_text(encoding="utf-8"))["state"])
-        settings, seed, scale = flat(config), int(config["seed"]), float(config["scale"])
+        settings, seed, scale = flat(written), int(written["seed"]), float(written["scale"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error, yaml.YAMLError):
         return None  # copied in part; the report names such folders
     if not rows or not set(_AXES) <= rows[0].keys():

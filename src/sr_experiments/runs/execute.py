@@ -47,11 +47,11 @@ from sr_experiments.runs.records import (
 from sr_experiments.runs.tracking import begin_tracking, conclude_tracking
 from sr_experiments.training.callbacks.averaging import WeightAveraging
 from sr_experiments.training.callbacks.clipping import AdjustableClipping
-from sr_experiments.training.callbacks.dashboard import Dashboard
 from sr_experiments.training.callbacks.guards import FiniteLoss, LossSpikes, WorldSize
 from sr_experiments.training.callbacks.history import History
 from sr_experiments.training.callbacks.images import Samples, SaveImages
 from sr_experiments.training.callbacks.last_checkpoint import LastCheckpoint
+from sr_experiments.training.callbacks.logged_rows import LoggedRows
 from sr_experiments.training.callbacks.progress import RunProgress
 from sr_experiments.training.callbacks.seed_per_batch import SeedPerBatch
 from sr_experiments.training.callbacks.training_cost import TrainingCost
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 
 #: Updates between two rows of a dashboard.
-_DASHBOARD_EVERY = 50
+_ROW_EVERY = 50
 
 
 def execute(plan: "Plan", console: Console) -> None:
@@ -187,8 +187,8 @@ def _trainer(
         callbacks += [Samples(directory.path / "samples")]
         callbacks.append(LastCheckpoint(directory.checkpoint, training.checkpoint_every))
     if config.logger and plan.trained:
-        every = min(_DASHBOARD_EVERY, training.updates_per_epoch)
-        callbacks.append(Dashboard(every, training.batch_size))
+        every = min(_ROW_EVERY, training.updates_per_epoch)
+        callbacks.append(LoggedRows(every, training.batch_size))
     if where.progress != "none":
         bar = _wants_bar(config, console)
         callbacks.append(RunProgress(plan.title, config.updates, console, bar))

@@ -14,7 +14,7 @@ from sr_experiments.metrics.protocols import Score
 from sr_experiments.training.module import Scored
 
 
-class Dashboard(Callback):
+class LoggedRows(Callback):
     """Logs a row of ``train/`` every few updates, ``val/`` at validations, ``benchmark/`` once.
 
     Values stay on the device; a row is written when the next one is due, so that no update waits
