@@ -67,6 +67,9 @@ def main(argv: list[str] | None = None) -> int:
     with atomic_write(card) as temporary:
         temporary.write_text(_card(network, options, difference), encoding="utf-8")
     output().print(f"{options.out} and {card.name} written")
+    if options.push_to_hub:
+        address = _push(options.push_to_hub, options.out, card)
+        output().print(address, highlight=False, soft_wrap=True)
     return 0
 
 
@@ -86,7 +89,41 @@ def _parser() -> Parser:
     add("out", metavar="OUT", type=Path, help="the file to write")
     add("--scale", type=whole(2, 8), help="by default the run's, or 2")
     add("--weights", default="raw", choices=("raw", "averaged"), help="of a run (default: raw)")
+    add(
+        "--push-to-hub",
+        metavar="USER/NAME",
+        help="upload file and card to the Hugging Face Hub, with the token of `hf auth login`",
+    )
     return parser
+
+
+def _push(repository: str, out: Path, card: Path) -> str:
+    """Upload an export and its card in one commit; returns the repository's address."""
+    try:
+        from huggingface_hub import CommitOperationAdd, HfApi
+    except ImportError:
+        raise UserError(
+            "hub-missing",
+            "--push-to-hub: needs huggingface_hub; pip install huggingface_hub",
+        ) from None
+    files = {out.name: out, "README.md": card}
+    try:
+        hub = HfApi()
+        address = hub.create_repo(repository, exist_ok=True)
+        hub.create_commit(
+            repository,
+            [CommitOperationAdd(name, str(file)) for name, file in files.items()],
+            commit_message=f"{out.name}, exported by sr_experiments",
+        )
+    except Exception as error:  # of the token, the name, the connection: no common class
+        raise UserError(
+            "hub-refused",
+            "--push-to-hub {repository}: not uploaded ({reason}); {out} is written",
+            repository=repository,
+            reason=" ".join(str(error).split())[:300],
+            out=out,
+        ) from None
+    return str(address)
 
 
 def _scale_of(model: str) -> int:
