@@ -54,8 +54,8 @@ def report(runs: Path, out: Path, width: int = 100) -> tuple[str, str, str]:
     assert [path.relative_to(out).as_posix() for path in written] == [
         *names,
         "summary.md",
-        "index.html",
         "curves.html",
+        "index.html",
     ]
     markdown, page = (out / name for name in ("activation.md", "index.html"))
     return stream.getvalue(), markdown.read_text("utf-8"), page.read_text("utf-8")

@@ -60,8 +60,8 @@ def write_reports(
         others: papers that are only on the page.
 
     Returns:
-        The files of each paper (Markdown, two of CSV, LaTeX), their page and summary, and
-        the page of curves.
+        The files of each paper (Markdown, two of CSV, LaTeX), their summary, the page of
+        curves, and last their own page.
 
     Raises:
         UserError: no such paper, a mistake in its file, no folder of runs, no run of the budget,
@@ -87,8 +87,8 @@ def write_reports(
     page.sort(key=lambda report: report.paper.name)
     shared = {
         SUMMARY: summary_markdown(page),
-        INDEX: to_html(page),
         CURVES: curves_html(read_training_curves(runs_root)),
+        INDEX: to_html(page),
     }
     for name, text in shared.items():
         written.append(out / name)
