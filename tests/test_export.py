@@ -84,3 +84,18 @@ def test_a_wrong_export_and_an_unknown_format_are_refused(trained, tmp_path, cap
     monkeypatch.setattr(export, "_difference", lambda *_: float("nan"))
     assert export.main([str(file), str(tmp_path / "n.pt")]) == 2
     assert "values differ by nan" in capsys.readouterr().err
+
+
+def test_weights_of_another_activation_are_not_scored(cli, tmp_path):
+    """Tensors do not tell an activation; the file's config does. A training may change it."""
+    assert cli("budget=smoke", "logger=csv").returncode == 0
+    (file,) = (tmp_path / "runs").glob("*/*/checkpoints/weights.safetensors")
+    words = ["budget=smoke", "logger=csv", f"weights={file}"]
+    refused = cli(*words, "method=none", "activation=mish", "model.res_scale=0.5")
+    assert refused.returncode == 2
+    assert (
+        "another network: res_scale=1.0 in the file, 0.5 here; activation=ReLU in the file, "
+        in (refused.stderr)
+    )
+    assert cli(*words, "method=none").returncode == 0
+    assert cli(*words, "activation=mish").returncode == 0

@@ -1,5 +1,6 @@
 """Weights from elsewhere: read without running code, renamed by rule, taken whole or not at all."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from os import PathLike, fspath
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -102,7 +104,9 @@ def _recognised(state: Mapping[str, Tensor]) -> tuple[type[Network], dict[str, A
 
 
 @torch.no_grad()
-def load_foreign(path: str | PathLike[str], network: Network) -> None:
+def load_foreign(
+    path: str | PathLike[str], network: Network, config: Mapping[str, Any] | None = None
+) -> None:
     """Load a file of weights into a network: every tensor, or none.
 
     Args:
@@ -110,10 +114,12 @@ def load_foreign(path: str | PathLike[str], network: Network) -> None:
             one of :data:`LAYOUTS`, perhaps within one of :data:`CONTAINERS` or behind
             :data:`PREFIXES`. No code of the file is run.
         network: of the file's architecture and size.
+        config: of the network, to be compared with the one in a file of the suite: an activation
+            has no tensors that would tell.
 
     Raises:
-        UserError: the file is missing or cannot be read, or it does not hold exactly the
-            network's tensors, all finite; the network is left as it was.
+        UserError: the file is missing or cannot be read, it does not hold exactly the
+            network's tensors, all finite, or its config is another; the network is left as it was.
     """
     state = _read(path)
     for layout in LAYOUTS:
@@ -136,9 +142,50 @@ def load_foreign(path: str | PathLike[str], network: Network) -> None:
             faults="; ".join(faults),
         )
     _check_range(path, network, state)
+    if config is not None:
+        _check_config(path, config)
     refuse_not_finite(f"weights={fspath(path)}", state)
     for name, tensor in own.items():
         tensor.copy_(state[name])
+
+
+def _check_config(path: str | PathLike[str], config: Mapping[str, Any]) -> None:
+    """Refuse a file of the suite whose config says another network of the same tensors."""
+    if not fspath(path).endswith(".safetensors"):
+        return
+    with safe_open(path, "pt") as file:
+        text = (file.metadata() or {}).get("network")
+    try:
+        held = json.loads(text or "{}")
+    except ValueError:
+        return
+    theirs, ours = _settings(held), _settings(config)
+    other = [
+        f"{key}={theirs[key]} in the file, {ours[key]} here"
+        for key in ours
+        if key in theirs and theirs[key] != ours[key]
+    ]
+    if other:
+        raise UserError(
+            "weights-of-another-config",
+            "weights={path}: these are the weights of another network: {differences}; change the "
+            "model's keys or the file",
+            path=fspath(path),
+            differences="; ".join(other),
+        )
+
+
+def _settings(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys that change what a network computes; a class by its name alone."""
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            found |= _settings(value, f"{prefix}{key}.")
+        elif key == "_target_":
+            found[prefix.rstrip(".") or "model"] = str(value).rpartition(".")[2]
+        elif key not in ("_partial_", "inplace", "dropout", "scale"):  # tensors tell the scale
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def _read(path: str | PathLike[str]) -> dict[str, Tensor]:

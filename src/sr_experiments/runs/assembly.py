@@ -63,7 +63,10 @@ def build_network(plan: "Plan") -> tuple[Network, Transfer | None]:
     if plan.trained:
         instantiate.build(plan.config.init or {}, "init")(network)
     if plan.weights is not None:
-        load_foreign(Path(plan.config.weights or ""), network)
+        scored = (
+            None if plan.trained else plan.config.model
+        )  # a training may change what it begins with
+        load_foreign(Path(plan.config.weights or ""), network, scored)
     if plan.start is None:
         return network, None
     state, _ = load_weights(plan.start.directory.weights)
