@@ -19,6 +19,7 @@ from sr_experiments.core.cli import Parser, command, number
 from sr_experiments.core.console import duration, output, print_table
 from sr_experiments.core.errors import UserError
 from sr_experiments.runs.directory import RunDirectory
+from sr_experiments.runs.lease import is_gone
 from sr_experiments.runs.records import PROGRESS, STATUS, Progress, Status
 
 if TYPE_CHECKING:
@@ -132,23 +133,12 @@ def _state(directory: Path, status: Status) -> RunState:
         # A run of an earlier version, or one that has just begun, has no progress.
         file = directory / (STATUS if progress is None else PROGRESS)
         silent = max(0.0, time.time() - file.stat().st_mtime)
-        gone = progress is not None and _is_gone(progress)
+        gone = progress is not None and (
+            progress.host == platform.node() and is_gone(progress.process)
+        )
         if silent > (SILENT_AND_GONE if gone else SILENT):
             state = "dead"
     return RunState(directory.parent.name, directory.name, state, progress, silent, status.error)
-
-
-def _is_gone(progress: Progress) -> bool:
-    """Whether the process ran on this machine, and runs no longer."""
-    if progress.host != platform.node():
-        return False
-    try:
-        os.kill(progress.process, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass
-    return False
 
 
 def table(runs: list[RunState], every: bool = False) -> "Table":

@@ -102,3 +102,26 @@ def test_the_same_command_again_does_nothing(cli, tmp_path):
     assert "already finished" in second.stdout
     assert weights.stat().st_mtime_ns == before
     assert not (tmp_path / "runs" / "other").exists()
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(tmp_path, environment):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    often = ["training.checkpoint_every=7"]
+    undisturbed = start(tmp_path, environment | {"SR_RUNS": str(whole)})
+    victim = start(tmp_path, environment | {"SR_RUNS": str(broken)}, *often)
+    kill_after_first_checkpoint(victim, broken, delay=1)
+    undisturbed.communicate()
+    directory, reference = only_run(broken), only_run(whole)
+    last = directory / "checkpoints" / "last.ckpt"
+    assert last.with_name("before.ckpt").exists()
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1  # torch.load would not notice
+    last.write_bytes(content)
+    again = start(tmp_path, environment | {"SR_RUNS": str(broken)}, *often)
+    output, _ = again.communicate()
+    assert again.returncode == 0, output
+    assert "last.ckpt is damaged; going on from the one before" in output
+    assert "going on from its last checkpoint" in output
+    for file in ["checkpoints/weights.safetensors", "scores.csv", "history.csv"]:
+        assert (directory / file).read_bytes() == (reference / file).read_bytes(), file
+    assert not last.with_name("before.ckpt").exists()

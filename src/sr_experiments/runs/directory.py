@@ -47,6 +47,11 @@ class RunDirectory:
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
+    def checkpoints(self) -> tuple[Path, Path]:
+        """The last checkpoint, and the one before, for the case that the last is damaged."""
+        return self.checkpoint, self.checkpoint.with_name("before.ckpt")
+
+    @property
     def weights(self) -> Path:
         """The trained network."""
         return self.weights_of("raw")
@@ -89,7 +94,7 @@ class RunDirectory:
         Raises:
             UserError: the directory cannot be written.
         """
-        import yaml  # here, as filelock below: `status` starts without them
+        import yaml  # here: `status` starts without it
 
         with atomic_write(self.path / CONFIG) as temporary:
             temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
@@ -180,45 +185,6 @@ def slug(parts: Iterable[str]) -> str:
     """A readable, safe name for a directory."""
     text = "-".join(part for part in parts if part)
     return re.sub(r"[^A-Za-z0-9._+-]+", "_", text)[:80]
-
-
-class Lock:
-    """Only one process at a time computes a run; the others wait and then find it finished.
-
-    Args:
-        runs: root of the run directories.
-        identity: of the run.
-        waiting: called once if another process is at it.
-    """
-
-    def __init__(self, runs: Path, identity: str, waiting: Any = None) -> None:
-        from filelock import FileLock
-
-        folder = runs / ".locks"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                "runs-not-writable",
-                "paths.runs={runs}: cannot be written ({reason})",
-                runs=runs,
-                reason=error.strerror,
-            ) from None
-        self.lock = FileLock(folder / f"{identity[:16]}.lock")
-        self.waiting = waiting
-
-    def __enter__(self) -> None:
-        from filelock import Timeout
-
-        try:
-            self.lock.acquire(timeout=0)
-        except Timeout:
-            if self.waiting is not None:
-                self.waiting()
-            self.lock.acquire()
-
-    def __exit__(self, *exception: object) -> None:
-        self.lock.release()
 
 
 def _now() -> str:

@@ -4,7 +4,7 @@ import logging
 import platform
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
@@ -47,7 +47,7 @@ from sr_experiments.runs.records import (
 from sr_experiments.runs.tracking import begin_tracking, conclude_tracking
 from sr_experiments.training.callbacks.averaging import WeightAveraging
 from sr_experiments.training.callbacks.clipping import AdjustableClipping
-from sr_experiments.training.callbacks.guards import FiniteLoss, LossSpikes, WorldSize
+from sr_experiments.training.callbacks.guards import FiniteLoss, LossSpikes, Owned, WorldSize
 from sr_experiments.training.callbacks.history import History
 from sr_experiments.training.callbacks.images import Samples, SaveImages
 from sr_experiments.training.callbacks.last_checkpoint import LastCheckpoint
@@ -55,7 +55,7 @@ from sr_experiments.training.callbacks.logged_rows import LoggedRows
 from sr_experiments.training.callbacks.progress import RunProgress
 from sr_experiments.training.callbacks.seed_per_batch import SeedPerBatch
 from sr_experiments.training.callbacks.training_cost import TrainingCost
-from sr_experiments.training.checkpoints import AtomicCheckpointIO, save_weights
+from sr_experiments.training.checkpoints import AtomicCheckpointIO, is_whole, save_weights
 from sr_experiments.training.loggers import RunLogger
 from sr_experiments.training.module import Scored, Supervised
 
@@ -67,8 +67,13 @@ if TYPE_CHECKING:
 _ROW_EVERY = 50
 
 
-def execute(plan: "Plan", console: Console) -> None:
+def execute(plan: "Plan", console: Console, check: Callable[[], None]) -> None:
     """Train (or go on training) and score a run, and write its results.
+
+    Args:
+        plan: the run.
+        console: where progress is shown.
+        check: called before anything is written; raises if the run is another process's by now.
 
     Nothing is written into the run's directory before the network is built and all images are
     read.
@@ -87,15 +92,15 @@ def execute(plan: "Plan", console: Console) -> None:
     data.prepare_data()
     data.setup()
     prepare_teacher(plan, module, data)
-    resumes = directory.checkpoint.exists()
+    resume = _resume_from(plan, console)
     if isinstance(module, Supervised) and (mode := config.trainer.compile):
         module.compile_steps(mode)
-    _say(plan, network, begun, console, resumes)
+    _say(plan, network, begun, console, resume is not None)
     logger = begin_tracking(plan)
     failed, diverged_at = True, None
     try:
         with Team(plan) as team, ExitStack() as alive:
-            trainer = _trainer(plan, averaging, console, [logger] if logger else [])
+            trainer = _trainer(plan, averaging, console, [logger] if logger else [], check)
             cost = TrainingCost()
             trainer.callbacks.append(cost)  # type: ignore[attr-defined]
             if trainer.is_global_zero:
@@ -106,9 +111,9 @@ def execute(plan: "Plan", console: Console) -> None:
                 device = _device_name(trainer.strategy.root_device)
                 beat = Heartbeat(directory.path / PROGRESS, config.updates, device)
                 trainer.callbacks.append(alive.enter_context(beat))  # type: ignore[attr-defined]
-            began, first = time.monotonic(), _updates_done(directory.checkpoint) if resumes else 0
+            began, first = time.monotonic(), _updates_done(resume) if resume else 0
             if plan.trained and config.training.epochs > 0:
-                diverged_at = _fit(trainer, module, data, plan, resumes)
+                diverged_at = _fit(trainer, module, data, plan, resume)
             seconds, updates = time.monotonic() - began, trainer.global_step
             if diverged_at is None:
                 use_tf32(False)  # scores are those of every other command
@@ -116,6 +121,7 @@ def execute(plan: "Plan", console: Console) -> None:
             else:
                 module.means, module.tables = {}, {}
         if trainer.is_global_zero:
+            check()
             if (plan.trained or plan.weights) and diverged_at is None:
                 for weights, variant in module.variants().items():
                     path = directory.weights_of(weights)
@@ -153,14 +159,14 @@ def execute(plan: "Plan", console: Console) -> None:
 
 
 def _fit(
-    trainer: Trainer, module: Scored, data: SuperResolutionData, plan: "Plan", resumes: bool
+    trainer: Trainer, module: Scored, data: SuperResolutionData, plan: "Plan", resume: Path | None
 ) -> int | None:
     """Train; the update at which a run that may diverge did so."""
     try:
         trainer.fit(
             module,
             datamodule=data,
-            ckpt_path=str(plan.directory.checkpoint) if resumes else None,
+            ckpt_path=str(resume) if resume else None,
             weights_only=True,
         )
     except UserError as error:
@@ -171,7 +177,11 @@ def _fit(
 
 
 def _trainer(
-    plan: "Plan", averaging: WeightAveraging | None, console: Console, loggers: list[Any]
+    plan: "Plan",
+    averaging: WeightAveraging | None,
+    console: Console,
+    loggers: list[Any],
+    check: Callable[[], None],
 ) -> Trainer:
     config, directory = plan.config, plan.directory
     where, training = config.trainer, config.training
@@ -181,11 +191,16 @@ def _trainer(
     if plan.trained:
         callbacks += [averaging] if averaging else []  # before what saves and what logs
         kinds = ("raw", "averaged") if averaging else ("raw",)
-        callbacks += [History(directory.history, kinds), FiniteLoss(), SeedPerBatch(config.seed)]
+        callbacks += [
+            Owned(check),
+            History(directory.history, kinds),
+            FiniteLoss(),
+            SeedPerBatch(config.seed),
+        ]
         if training.spike and not training.may_diverge:  # a control shows what it does
             callbacks.append(LossSpikes(training.spike))
         callbacks += [Samples(directory.path / "samples")]
-        callbacks.append(LastCheckpoint(directory.checkpoint, training.checkpoint_every))
+        callbacks.append(LastCheckpoint(*directory.checkpoints, training.checkpoint_every))
     if config.logger and plan.trained:
         every = min(_ROW_EVERY, training.updates_per_epoch)
         callbacks.append(LoggedRows(every, training.batch_size))
@@ -270,6 +285,17 @@ def _lightning_trainer(
 def _skipped(trainer: Trainer) -> int | None:
     guards = [c for c in trainer.callbacks if isinstance(c, LossSpikes)]  # type: ignore[attr-defined]
     return guards[0].skipped if guards else None
+
+
+def _resume_from(plan: "Plan", console: Console) -> Path | None:
+    """The last checkpoint that is whole; a damaged one is named."""
+    for path in plan.directory.checkpoints:
+        if path.exists():
+            if is_whole(path):
+                return path
+            text = f"{plan.title}: {path} is damaged; going on from the one before, or anew"
+            console.print(text, highlight=False, soft_wrap=True)
+    return None
 
 
 def _updates_done(checkpoint: Path) -> int:

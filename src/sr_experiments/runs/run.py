@@ -5,6 +5,7 @@ Nothing here imports torch until something has to be computed.
 
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from sr_experiments.config.schema import RunConfig
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.interruption import INTERRUPTION, interruptible
 from sr_experiments.runs import processes
-from sr_experiments.runs.directory import Lock, RunDirectory
+from sr_experiments.runs.directory import RunDirectory
 from sr_experiments.runs.launch import rank
+from sr_experiments.runs.lease import Lease
 from sr_experiments.runs.plan import Plan, plan
 
 
@@ -85,24 +87,23 @@ def _carry_out(plan: Plan, console: Console) -> Outcome:
                 role=role,
             )
 
-    def waiting() -> None:
-        now = plan.directory.progress()
-        who = f"process {now.process} on {now.host}" if now else "another process"
-        console.print(f"{plan.title}: {who} computes this run; waiting for it", soft_wrap=True)
+    def say(line: str) -> None:
+        console.print(f"{plan.title}: {line}", soft_wrap=True, highlight=False)
 
-    with Lock(plan.runs, plan.identity, waiting):
+    with Lease(plan.runs, plan.identity, say) as lease:
         if plan.directory.is_finished():
             return Outcome("skipped", plan.directory.path, 0.0)
-        return _guarded(plan, console)
+        return _guarded(plan, console, lease)
 
 
-def _guarded(plan: Plan, console: Console) -> Outcome:
+def _guarded(plan: Plan, console: Console, lease: Lease) -> Outcome:
     """Execute; whatever happens is written into the run's directory, if it has come to be."""
     directory = plan.directory
     try:
-        return _execute(plan, console)
+        return _execute(plan, console, lease.check)
     except UserError as error:
-        _close(directory, "failed", str(error))
+        if error.code != "run-taken-over":  # the directory is another process's now
+            _close(directory, "failed", str(error))
         raise
     except (KeyboardInterrupt, SystemExit):
         _close(directory, "interrupted", None)
@@ -123,9 +124,9 @@ def _close(directory: RunDirectory, state: Any, error: str | None, details: str 
         return  # the disk is full: the failure itself is told by the caller
 
 
-def _execute(plan: Plan, console: Console) -> Outcome:
+def _execute(plan: Plan, console: Console, check: Callable[[], None] = lambda: None) -> Outcome:
     from sr_experiments.runs.execute import execute  # imports torch and Lightning
 
     began = time.monotonic()
-    execute(plan, console)
+    execute(plan, console, check)
     return Outcome("finished", plan.directory.path, time.monotonic() - began)

@@ -2,6 +2,8 @@
 
 import io
 import shutil
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from sr_experiments.core.errors import UserError
 from sr_experiments.core.files import atomic_write
 from sr_experiments.models.weights import load_weights, save_weights
 
-__all__ = ["AtomicCheckpointIO", "load_weights", "save_weights"]
+__all__ = ["AtomicCheckpointIO", "is_whole", "load_weights", "save_weights"]
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -48,3 +50,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 needed=len(data) / 2**20,
                 free=free / 2**20,
             ) from None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether all parts of a checkpoint have the sums that were written with them.
+
+    ``torch.load`` does not look at these sums.
+    """
+    try:
+        with zipfile.ZipFile(path) as parts:
+            return parts.testzip() is None
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+        return False

@@ -1,5 +1,6 @@
 """Callbacks that keep a training from failing, or stop one which cannot succeed."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,6 +9,27 @@ from torch import Tensor
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.data.datamodule import Batch, SuperResolutionData
+
+
+class Owned(Callback):
+    """Stops a training that is another process's by now, before anything is written.
+
+    Args:
+        check: raises in that case.
+    """
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self.check = check
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Before the epoch's line in the history."""
+        self.check()
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Before a checkpoint."""
+        self.check()
 
 
 class FiniteLoss(Callback):

@@ -1,5 +1,6 @@
 """When the checkpoint that a run resumes from is written."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ class LastCheckpoint(Checkpoint):
     distributed run all at the same update.
 
     Args:
-        path: of the checkpoint, replaced each time.
+        path: of the checkpoint.
+        before: where the one before is kept, in case the last is damaged.
         every: updates between two of them.
     """
 
-    def __init__(self, path: Path, every: int) -> None:
-        self.path, self.every = path, every
+    def __init__(self, path: Path, before: Path, every: int) -> None:
+        self.path, self.before, self.every = path, before, every
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """From now on there is something to save; and Lightning has just taken SIGTERM."""
@@ -53,6 +55,8 @@ class LastCheckpoint(Checkpoint):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """All is saved."""
         INTERRUPTION.waits = False
+        if trainer.is_global_zero:
+            self.before.unlink(missing_ok=True)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -66,6 +70,10 @@ class LastCheckpoint(Checkpoint):
 
     def _save(self, trainer: Trainer, ends: bool, due: bool = False) -> None:
         if due or ends or trainer.global_step % self.every == 0:
+            if trainer.is_global_zero and self.path.exists():
+                self.before.unlink(missing_ok=True)
+                with suppress(OSError):  # a file system without links does without the one before
+                    self.before.hardlink_to(self.path)  # saving replaces the name, not the file
             trainer.save_checkpoint(self.path)
         if ends:
             raise INTERRUPTION.asked or SystemExit(0)
