@@ -56,8 +56,8 @@ docs: $(DOCS)/.ready ## Write the documentation's site into build/site; a broken
 	NO_MKDOCS_2_WARNING=1 PYTHONPATH=src $(DOCS)/bin/mkdocs build --strict
 
 test: $(READY) ## Lint, type check and test
-	$(VENV)/bin/ruff check src tests benchmarks docs
-	$(VENV)/bin/ruff format --check src tests benchmarks docs
+	$(VENV)/bin/ruff check src tests benchmarks drills docs
+	$(VENV)/bin/ruff format --check src tests benchmarks drills docs
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest -n auto --maxprocesses 4 --dist worksteal
 

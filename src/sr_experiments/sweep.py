@@ -90,6 +90,8 @@ def sweep(config: SweepConfig, console: Console) -> int:
     with config_search_path(), interruptible():
         os.environ[_SWEEP] = f"{platform.node()} {os.getpid()}"
         INTERRUPTION.prepare = partial(_end_workers, folder)
+        if str(config.config.hydra.launcher._target_).endswith("JoblibLauncher"):
+            _workers_end_with_us()
         try:
             GlobalHydra.instance().hydra.multirun("config", job, overrides)  # type: ignore[union-attr]
         except Exception as error:
@@ -142,10 +144,7 @@ def job(_: DictConfig) -> None:
         return
     folder = Path(str(HydraConfig.get().sweep.dir))
     number, overrides = int(HydraConfig.get().job.num), list(HydraConfig.get().overrides.task)
-    # Under joblib the sweep's process is the parent; nothing else ends its workers if it is killed.
-    works = os.environ.get(_SWEEP) == f"{platform.node()} {os.getppid()}"
-    if works:
-        end_with_parent()
+    works = os.environ.get(_SWEEP) == f"{platform.node()} {os.getppid()}"  # under joblib
     began = time.monotonic()
     record = JobRecord(number, overrides, "died", process=os.getpid() if works else None)
     _write(folder, record)  # what stays if the process is killed
@@ -166,6 +165,19 @@ def job(_: DictConfig) -> None:
     if record.error:
         Console(stderr=True).print(f"  failed: {record.error}", highlight=False, markup=False)
     _write(folder, replace(record, seconds=time.monotonic() - began))
+
+
+def _workers_end_with_us() -> None:
+    """Let joblib's workers watch this process from their start.
+
+    A worker that waits for its next job when this process is killed would stay for five minutes.
+    The launcher cannot pass an initialiser on.
+    """
+    from hydra_plugins.hydra_joblib_launcher import _core
+    from joblib import Parallel
+
+    watch = {"initializer": end_with_parent, "initargs": (os.getpid(),)}
+    _core.Parallel = partial(Parallel, **watch)
 
 
 def _end_workers(folder: Path) -> None:

@@ -112,3 +112,35 @@ def test_workers_of_a_sweep_save_and_end_with_it(tmp_path, environment, number):
     ended = [json.loads(p.read_text()) for p in runs.glob("runs/*/status.json")]
     assert [one["state"] for one in ended] == ["interrupted"] * 2  # and no further one began
     assert len(list(runs.glob("runs/*/checkpoints/last.ckpt"))) == 2
+
+
+def processes_of(runs: Path) -> set[int]:
+    """Those that keep their runs there; one that has ended has no environment."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            mine = f"SR_RUNS={runs}\0".encode() in (process / "environ").read_bytes()
+        except OSError:
+            continue
+        found |= {int(process.name)} if mine else set()
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_workers_that_have_just_begun_end_with_a_killed_sweep(tmp_path, environment):
+    runs = tmp_path / "runs"
+    words = ["-m", "hydra/launcher=joblib", "seed=0,1", "training.epochs=4000"]
+    sweep = start(tmp_path, environment | {"SR_RUNS": str(runs)}, *words)
+    deadline = time.monotonic() + 120
+    while len(processes_of(runs)) < 3:
+        assert sweep.poll() is None, sweep.communicate()[0]
+        assert time.monotonic() < deadline, "no workers in two minutes"
+        time.sleep(0.01)
+    time.sleep(0.5)  # sooner, and a pipe that breaks would end them
+    sweep.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while (left := processes_of(runs)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for process in left:
+        os.kill(process, signal.SIGKILL)
+    assert not left

@@ -89,6 +89,15 @@ def test_ema_follows_every_update(train):
             torch.testing.assert_close(averaged[name].double(), value, rtol=1e-6, atol=1e-8)
 
 
+def test_an_average_has_the_precision_of_the_training(train):
+    run = train("trainer.precision=64-true", "averaging=swa", "averaging.begin=0")
+    averaged, last = weights(run, "weights-averaged"), weights(run)
+    first = weights(train("trainer.precision=64-true", "training.epochs=1"))
+    for name, value in averaged.items():
+        mean = (first[name].double() + last[name].double()) / 2  # smoke has two epochs
+        torch.testing.assert_close(value.double(), mean, rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.parametrize(
     "words", [["model=srresnet"], ["convolution=deconvolution"]], ids=["norm", "deconvolution"]
 )

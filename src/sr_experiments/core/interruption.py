@@ -87,9 +87,13 @@ def interruptible(heeds: bool = True) -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def end_with_parent() -> None:
-    """Ask this process to end when its parent has: a worker of a killed sweep is of no use."""
-    parent = os.getppid()
+def end_with_parent(parent: int | None = None) -> None:
+    """Ask this process to end when its parent has: a worker of a killed sweep is of no use.
+
+    Args:
+        parent: its number, where it may have ended before this process began.
+    """
+    parent = parent or os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:

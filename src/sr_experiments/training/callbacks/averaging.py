@@ -75,9 +75,11 @@ class WeightAveraging(Callback, ABC):
             self.model.module.requires_grad_(False).eval()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Follow the network to its device."""
+        """Follow the network to its device and its precision."""
         if self.model is not None:
             self.model.module.to(pl_module.device)
+            if pl_module.dtype == torch.float64:
+                self.model.module.double()
             if self.counts_start and self.begin == 0 and not trainer.global_step:
                 assert isinstance(pl_module, Scored)
                 self.model.update_parameters(pl_module.network)
@@ -110,6 +112,8 @@ class WeightAveraging(Callback, ABC):
         """From the checkpoint."""
         if self.model is None or not state_dict["count"]:
             return
+        if any(t.dtype == torch.float64 for t in state_dict["network"].values()):
+            self.model.module.double()  # else it would be rounded here
         self.model.module.load_state_dict(state_dict["network"])
         self.model.n_averaged.fill_(state_dict["count"])
 
