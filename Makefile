@@ -69,8 +69,8 @@ bench: $(READY) ## Time patches, an update, scoring, bicubic and start-up, besid
 	$(RUN) benchmarks/bench.py $(OPTIONS)
 
 format: $(READY) ## Format the code
-	$(VENV)/bin/ruff check --fix src tests benchmarks
-	$(VENV)/bin/ruff format src tests benchmarks
+	$(VENV)/bin/ruff check --fix src tests benchmarks drills docs
+	$(VENV)/bin/ruff format src tests benchmarks drills docs
 
 clean: ## Remove the environment and caches; runs and reports stay
 	rm -rf $(VENV) $(REPORT) $(DOCS) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -8,6 +8,11 @@ import sys
 import time
 
 import pytest
+from rich.console import Console
+
+from sr_experiments.config.compose import compose
+from sr_experiments.runs.run import run
+from sr_experiments.training import loggers
 
 WITHOUT_WANDB = """
 import sys
@@ -139,3 +144,27 @@ def test_wandb_need_not_be_installed(tmp_path, environment):
     refused = call("logger=wandb", "seed=1")
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: logger=wandb: wandb is not installed; pip install")
+
+
+def test_a_server_that_does_not_answer_costs_no_run(tmp_path, cache, monkeypatch, capsys):
+    """What was logged stays in the run's folder."""
+    key = {"WANDB_API_KEY": "a" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}
+    places = {"SR_RUNS": str(tmp_path / "runs"), "SR_CACHE": str(cache)}
+    for name, value in (key | places).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(loggers, "_INIT_TIMEOUT", 1.0)
+    words = ["budget=smoke", "logger.mode=online", "benchmarks.save_images=false"]
+    outcome = run(compose(words), Console(quiet=True))
+    assert outcome.state == "finished"
+    said = capsys.readouterr().err
+    assert said.startswith("W&B cannot be reached") and "`wandb sync` uploads it" in said
+    assert list(outcome.directory.glob("wandb/offline-run-*/*.wandb"))
+
+
+def test_logging_online_without_a_key_says_what_to_do(cli, environment, tmp_path):
+    environment.pop("WANDB_API_KEY", None)
+    environment |= {"HOME": str(tmp_path), "WANDB_BASE_URL": "http://127.0.0.1:9"}
+    refused = cli("budget=smoke", "logger.mode=online")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: logger.mode=online: W&B refused the login (")
+    assert refused.stderr.strip().endswith("run `wandb login`, or set logger.mode=offline")

@@ -1,6 +1,7 @@
 """Dashboards. Every run writes its files as well, whatever the logger."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from sr_experiments.metrics.log_names import AXIS
 
 #: Where W&B keeps tables until they are sent, in the environment.
 _DATA = "WANDB_DATA_DIR"
+
+#: Seconds until an online run whose server does not answer begins or ends without it.
+_INIT_TIMEOUT, _FINISH_TIMEOUT = 30.0, 300.0
 
 
 class RunLogger(WandbLogger):
@@ -31,13 +35,40 @@ class RunLogger(WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The W&B run, begun when it is first asked for; Lightning adds an axis of its own."""
-        if self._experiment is None:
-            import wandb
+        """The W&B run, begun when it is first asked for; Lightning adds an axis of its own.
 
-            self._experiment = wandb.init(**self._wandb_init)
+        Raises:
+            UserError: W&B wants to know who logs.
+        """
+        if self._experiment is None:
+            self._experiment = self._begin()
             self._experiment.define_metric(AXIS, hidden=True)
         return self._experiment
+
+    def _begin(self) -> Any:
+        import wandb
+        from wandb.errors import AuthenticationError, CommError, UsageError
+
+        try:
+            return wandb.init(**self._wandb_init)
+        except (AuthenticationError, UsageError) as error:
+            raise UserError(
+                "wandb-login",
+                "logger.mode=online: W&B refused the login ({reason}); run `wandb login`, or set "
+                "logger.mode=offline",
+                reason=str(error).splitlines()[0],
+            ) from error
+        except CommError as error:
+            if self._wandb_init["mode"] != "online":
+                raise
+            folder = Path(self._wandb_init["dir"]) / "wandb"
+            sys.stderr.write(
+                f"W&B cannot be reached ({str(error).splitlines()[0]}): this run is logged into "
+                f"{folder}, and `wandb sync` uploads it from there\n"
+            )
+            wandb.teardown()
+            self._wandb_init["mode"] = "offline"
+            return wandb.init(**self._wandb_init)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -155,7 +186,13 @@ def wandb_logger(
         resume="allow",
         # No machine statistics, no console capture, no environment: what is logged is the run.
         settings=wandb.Settings(
-            x_disable_stats=True, x_disable_meta=True, console="off", silent=True
+            x_disable_stats=True,
+            x_disable_meta=True,
+            console="off",
+            silent=True,
+            # A server that is gone must not hold up the next run; what is left is in the folder.
+            init_timeout=_INIT_TIMEOUT,
+            finish_timeout=_FINISH_TIMEOUT,
         ),
     )
 
