@@ -115,6 +115,12 @@ def foreign(mark):
     yield "${oc.env:HOME}"
 
 
+@pytest.mark.parametrize("node", [{"_target_": "", "scale": 2}, {"_target_": None}, {"scale": 2}])
+def test_a_description_that_names_nothing_is_no_network(node):
+    with pytest.raises(UserError, match="not a part of a network; refused"):
+        instantiate.build_network(node)
+
+
 def test_a_checkpoint_runs_nothing_but_networks(tmp_path, monkeypatch):
     mark, ran = tmp_path / "mark", []
     monkeypatch.setattr(os, "system", lambda command: ran.append(command))

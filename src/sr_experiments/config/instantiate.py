@@ -72,7 +72,7 @@ def check(node: Any, key: str, *, packages: Collection[str] | None = None) -> No
             value of the wrong type; the message names the key.
     """
     if isinstance(node, Mapping):
-        if node.get(TARGET):
+        if node.get(TARGET) or (packages is not None and TARGET in node):
             _check_call(node, key, packages)
         for name, value in node.items():
             check(value, f"{key}.{name}", packages=packages)
@@ -109,7 +109,7 @@ def build_network(node: Mapping[str, Any], key: str = "network") -> Any:
     Raises:
         UserError: the description names anything that is not part of a network.
     """
-    check(node, key, packages=NETWORK_PACKAGES)
+    check({TARGET: None, **node}, key, packages=NETWORK_PACKAGES)
     return _call(node, key)
 
 

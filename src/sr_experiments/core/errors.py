@@ -4,8 +4,12 @@ A message is data. The terminal prints its English template; the web page looks 
 table of its language and fills in the same fields. Nothing reads a sentence back.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+#: All control characters but the end of a line, and other ends of lines.
+_CONTROL = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class Message:
     fields: Mapping[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return self.template.format_map(self.fields)
+        # A name of a file or of a key may hold what a terminal would obey.
+        return _CONTROL.sub(_escaped, self.template.format_map(self.fields))
 
 
 class UserError(Exception):
@@ -57,3 +62,7 @@ class UserError(Exception):
 
 def _rebuild(kind: type[UserError], message: Message) -> UserError:
     return kind(message.code, message.template, **message.fields)
+
+
+def _escaped(character: re.Match[str]) -> str:
+    return character.group().encode("unicode_escape").decode()

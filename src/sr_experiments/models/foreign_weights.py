@@ -19,7 +19,7 @@ from sr_experiments.models.network import Network
 from sr_experiments.models.rcan import RCAN
 from sr_experiments.models.srcnn import SRCNN
 from sr_experiments.models.vdsr import VDSR
-from sr_experiments.models.weights import refuse_not_finite
+from sr_experiments.models.weights import load_tensors, refuse_not_finite
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def _read(path: str | PathLike[str]) -> dict[str, Tensor]:
     try:
         if fspath(path).endswith(".safetensors"):
             return _without_prefix(load_file(path))
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_tensors(path)
     except FileNotFoundError:
         raise UserError("weights-missing", "{where}: no such file", where=where) from None
     except Exception as error:  # a damaged or hostile pickle may raise nearly anything

@@ -1,10 +1,12 @@
 """Files of weights: tensors and the config that rebuilds their network, as safetensors."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from os import PathLike, fspath
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -63,6 +65,17 @@ def load_weights(path: str | PathLike[str]) -> tuple[dict[str, Tensor], dict[str
         )
     refuse_not_finite(where, tensors)
     return tensors, config
+
+
+def load_tensors(path: str | PathLike[str]) -> Any:
+    """What ``torch.save`` wrote, on the CPU, with the types that need no code.
+
+    Raises:
+        Exception: nearly any, of a damaged or hostile file.
+    """
+    with warnings.catch_warnings():  # of odd protocols, for example
+        warnings.simplefilter("ignore")
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def refuse_not_finite(where: str, tensors: Mapping[str, Tensor]) -> None:

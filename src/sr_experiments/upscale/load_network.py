@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sr_experiments.config.choices import architectures
@@ -17,7 +16,7 @@ from sr_experiments.core.errors import UserError
 from sr_experiments.models.bicubic import Bicubic
 from sr_experiments.models.foreign_weights import load_foreign, recognise
 from sr_experiments.models.network import Network, prepare
-from sr_experiments.models.weights import load_weights, refuse_not_finite
+from sr_experiments.models.weights import load_tensors, load_weights, refuse_not_finite
 from sr_experiments.upscale.shipped import default_network, shipped, shipped_file
 
 
@@ -125,7 +124,7 @@ def _of_run(path: Path, weights: str) -> Network:
 
 def _checkpoint(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_tensors(path)
     except Exception as error:  # a damaged or hostile pickle may raise nearly anything
         raise UserError(
             "checkpoint-unreadable",
