@@ -141,7 +141,7 @@ def test_columns_of_one_claim_are_corrected_for_the_others(
 ) -> None:
     paper = load_paper("distillation")
     trainings(write_run, "contrastive_cosine", 0.0, 11, seeds=3)
-    trainings(write_run, "contrastive_l1", 0.075, 12, seeds=3)
+    trainings(write_run, "contrastive_l1", 0.065, 12, seeds=3)
     alone = verdict(paper, tmp_path, "l1_beats_cosine")
     assert alone.outcome == "holds"
     assert alone.p is not None and 0.005 < alone.p <= 0.05
@@ -175,7 +175,7 @@ def test_the_size_is_a_verdict_of_its_own(
 
 def test_an_arm_below_bicubic_decides_nothing(tmp_path: Path, write_run: Writer) -> None:
     trainings(write_run, "contrastive_cosine", -3.0, 11, seeds=3)
-    trainings(write_run, "contrastive_l1", 0.0, 12, seeds=3)
+    trainings(write_run, "contrastive_l1", 0.065, 12, seeds=3)
     write_run(scores(-1.0, 13), bicubic=True)
     found = verdict(load_paper("distillation"), tmp_path, "l1_beats_cosine")
     assert (found.outcome, found.reason, found.p) == ("undecided", "arm below bicubic", None)

@@ -56,7 +56,7 @@ class SpeedUp:
     gap: Estimate | None = None
 
 
-def speed_up(first: Sequence[Curve], second: Sequence[Curve], paired: bool) -> SpeedUp | None:
+def speed_up(first: Sequence[Curve], second: Sequence[Curve]) -> SpeedUp | None:
     """Compare how many updates two columns need for the same PSNR, at one scale.
 
     The levels are evenly spaced between the highest first and the lowest last value of all fits,
@@ -67,7 +67,6 @@ def speed_up(first: Sequence[Curve], second: Sequence[Curve], paired: bool) -> S
     Args:
         first: the curves of a column, by seed.
         second: of the other column, of the same seeds.
-        paired: whether runs of one seed share a training.
 
     Returns:
         None if the curves have no range in common for any other reason, as where one seed failed.
@@ -86,10 +85,10 @@ def speed_up(first: Sequence[Curve], second: Sequence[Curve], paired: bool) -> S
     begun = [np.log([float(at[0]) for at, _ in side]) for side in fits]
     length = [np.log([float(c.updates[-1]) for c in side]) for side in (first, second)]
     if starts[0].min() > ends[1].max():
-        gap = mean_difference(starts[0].tolist(), ends[1].tolist(), paired)
+        gap = mean_difference(starts[0].tolist(), ends[1].tolist())
         return SpeedUp(begun[0], length[1], "at least", gap)
     if starts[1].min() > ends[0].max():
-        gap = mean_difference(ends[0].tolist(), starts[1].tolist(), paired)
+        gap = mean_difference(ends[0].tolist(), starts[1].tolist())
         return SpeedUp(length[0], begun[1], "at most", gap)
     return None
 
@@ -104,7 +103,7 @@ class CurveEffect:
     gaps: Sequence[Estimate] = ()
 
 
-def over_scales(scales: Sequence[SpeedUp], paired: bool) -> CurveEffect | None:
+def over_scales(scales: Sequence[SpeedUp]) -> CurveEffect | None:
     """Combine scales with equal weight; None if one is bounded from below and one from above."""
     bounds = {scale.bound for scale in scales} - {""}
     if len(bounds) > 1:
@@ -113,7 +112,7 @@ def over_scales(scales: Sequence[SpeedUp], paired: bool) -> CurveEffect | None:
         np.mean([getattr(scale, side) for scale in scales], axis=0) for side in ("first", "second")
     )
     return CurveEffect(
-        mean_difference(second.tolist(), first.tolist(), paired),
+        mean_difference(second.tolist(), first.tolist()),
         (second - first).tolist(),
         bounds.pop() if bounds else "",
         [scale.gap for scale in scales if scale.gap is not None],
@@ -146,7 +145,7 @@ def mean_steadiness(by_seed: Mapping[int, Sequence[Estimate]]) -> CurveEffect:
     """Combine seeds; a single one keeps the interval over its validations."""
     values = [float(np.mean([e.value for e in estimates])) for estimates in by_seed.values()]
     if len(values) > 1:
-        return CurveEffect(mean_difference(values, [0.0] * len(values), paired=True), values)
+        return CurveEffect(mean_difference(values, [0.0] * len(values)), values)
     (estimates,) = by_seed.values()
     variance = sum(e.variance or 0.0 for e in estimates) / len(estimates) ** 2
     degrees = min(e.degrees for e in estimates)

@@ -49,7 +49,7 @@ def effect_of_cost(
     if not ratios:
         return MeasuredEffect("undecided", "x", notes=notes)
     by_seed = [statistics.fmean(map(math.log, values)) for values in ratios.values()]
-    estimate = mean_difference(by_seed, [0.0] * len(by_seed), paired=True)
+    estimate = mean_difference(by_seed, [0.0] * len(by_seed))
     exact = claim.quantity in EXACT
     leaning, null = _leaning(claim, estimate.value)
     p = None if exact else estimate.p_value(null)

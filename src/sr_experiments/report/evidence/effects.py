@@ -35,7 +35,6 @@ from sr_experiments.report.evidence.pairs import (
     means_by_seed,
     photographs,
     same_training,
-    shared_training,
 )
 from sr_experiments.report.paper.claims import (
     Convergence,
@@ -131,11 +130,6 @@ class ColumnPair:
     others: Sequence[ComparedColumn] = ()
 
     @property
-    def paired(self) -> bool:
-        """Whether seeds are paired; see :func:`crossed`."""
-        return shared_training(self.column, self.over)
-
-    @property
     def one_training(self) -> bool:
         """Whether both columns are weights of the same runs."""
         return same_training(self.column, self.over)
@@ -177,7 +171,7 @@ def effect_of_scores(
     trained = 1 if comparison.over.seedless else 2
 
     def estimated(of: Sequence[Unit], shared: SeedNoise | None = None) -> Estimate:
-        return crossed(of, paired=comparison.paired, noise=shared, trained=trained)
+        return crossed(of, noise=shared, trained=trained)
 
     total = estimated(units, noise)
     margin = 0.0
@@ -383,7 +377,7 @@ def _speed(
 ) -> CurveEffect | None:
     scales = []
     for scale, (first, second) in curves.items():
-        found = speed_up(first, second, comparison.paired)
+        found = speed_up(first, second)
         if found is None:
             notes.append(f"x{scale}: the curves have too little in common")
             continue
@@ -393,7 +387,7 @@ def _speed(
             notes.append(f"x{scale}: {behind.label} never reaches the other's first validation")
     if not scales:
         return None
-    combined = over_scales(scales, comparison.paired)
+    combined = over_scales(scales)
     if combined is None:
         notes.append("the scales disagree")
     return combined

@@ -35,20 +35,6 @@ def same_training(column: ComparedColumn, over: ComparedColumn) -> bool:
     return {run.identity for run in column.runs} == {run.identity for run in over.runs}
 
 
-def shared_training(column: ComparedColumn, over: ComparedColumn) -> bool:
-    """Whether runs of one seed and scale begin with the same trained weights, or are one run."""
-    if column.seedless or over.seedless:
-        return False
-    for scale in {run.scale for run in column.runs}:
-        first, second = column.by_seed(scale), over.by_seed(scale)
-        for seed in first.keys() & second.keys():
-            one, two = first[seed], second[seed]
-            starts = [run.training.start if run.training else None for run in (one, two)]
-            if one.identity != two.identity and (starts[0] is None or starts[0] != starts[1]):
-                return False
-    return True
-
-
 @dataclass(frozen=True)
 class Stratum:
     """One data set at one scale.
