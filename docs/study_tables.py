@@ -1,32 +1,70 @@
-"""Write the main claims of the desk runs into ``docs/study.md``: ``python docs/study_tables.py``.
+"""Write what the desk runs found into ``docs/study.md`` and ``README.md``.
 
-The study's text is written by hand; its numbers are those of the report.
+``python docs/study_tables.py``; the text around is written by hand, the numbers are the report's.
 """
 
+from functools import cache
 from pathlib import Path
 
 from sr_experiments.report.evidence.collect import collect
 from sr_experiments.report.paper.load import load_paper, papers
-from sr_experiments.report.render.document import document
+from sr_experiments.report.render.document import Document, document
 from sr_experiments.report.render.markdown import summary_markdown
+from sr_experiments.report.render.table_text import blocks, column_labels
+from sr_experiments.report.render.verdict_text import verdict_text
 
 ROOT = Path(__file__).resolve().parents[1]
-STUDY, RUNS = ROOT / "docs" / "study.md", ROOT / "results" / "desk"
+STUDY, README, RUNS = ROOT / "docs" / "study.md", ROOT / "README.md", ROOT / "results" / "desk"
 BEGIN, END = "<!-- main claims: python docs/study_tables.py -->\n", "<!-- end -->\n"
+#: What the front page shows.
+PAPER, SET = "activation", "B100"
 
 
-def tables() -> str:
-    """The summary of the report, without its title."""
+@cache
+def reports() -> dict[str, Document]:
+    """Of each paper, by its name."""
     collection = collect(RUNS)
-    documents = [document(load_paper(name), collection, RUNS) for name in papers()]
-    return summary_markdown(documents).partition("\n")[2].strip().replace("\n## ", "\n### ") + "\n"
+    return {name: document(load_paper(name), collection, RUNS) for name in papers()}
+
+
+def study() -> str:
+    """The summary of the report, without its title."""
+    text = summary_markdown(list(reports().values()))
+    return text.partition("\n")[2].strip().replace("\n## ", "\n### ") + "\n"
+
+
+def front_page() -> str:
+    """One data set of one paper's table beside the published numbers, and the main claims."""
+    report = reports()[PAPER]
+    (table,) = report.tables
+    labels = column_labels(table)
+    lines = [[f"PSNR on {SET}", "", *labels], ["---", "---", *["--:"] * len(labels)]]
+    for block in blocks(table):
+        if block.dataset == SET:
+            for line in block.lines:
+                if line.label != "difference":
+                    cells = [cell.text for cell in line.cells(("psnr",))]
+                    lines.append([f"x{block.scale}", line.label, *cells])
+    texts = [verdict_text(verdict, report.paper) for verdict in report.headline]
+    claims = [["claim", "verdict", "ours, 95 % interval", "paper"], ["---"] * 4]
+    for text in texts:
+        verdict = "; ".join(part for part in (text.verdict, text.aside) if part)
+        claims.append([text.claim, verdict, f"{text.effect} {text.interval}", text.published])
+    both = [[f"| {' | '.join(cells)} |" for cells in rows] for rows in (lines, claims)]
+    return "\n".join([*both[0], "", *both[1]]) + "\n"
+
+
+def fill(file: Path, content: str) -> None:
+    """Replace what stands between the marks."""
+    head, _, rest = file.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    file.write_text(f"{head}{BEGIN}\n{content}\n{END}{tail}", encoding="utf-8")
 
 
 def main() -> None:
-    """Replace the tables in the study."""
-    head, _, rest = STUDY.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    STUDY.write_text(f"{head}{BEGIN}\n{tables()}\n{END}{tail}", encoding="utf-8")
+    """Fill both files."""
+    fill(STUDY, study())
+    fill(README, front_page())
 
 
 if __name__ == "__main__":

@@ -45,7 +45,6 @@ def test_the_studys_tables_are_those_of_the_results() -> None:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    text = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
-    assert (
-        text.partition(module.BEGIN)[2].partition(module.END)[0].strip() == module.tables().strip()
-    )
+    for file, content in ((module.STUDY, module.study()), (module.README, module.front_page())):
+        text = file.read_text(encoding="utf-8")
+        assert text.partition(module.BEGIN)[2].partition(module.END)[0].strip() == content.strip()
