@@ -29,6 +29,7 @@ from sr_experiments.core.files import atomic_write
 from sr_experiments.core.interruption import (
     INTERRUPTION,
     REQUEUE,
+    Preempted,
     end_all,
     end_with_parent,
     interruptible,
@@ -157,8 +158,9 @@ def job(_: DictConfig) -> None:
         # A defect, not a user's mistake: its traceback is shown, and the other jobs still run.
         traceback.print_exc()
         record = replace(record, state="failed", error=f"{type(error).__name__}: {error}")
-    except (KeyboardInterrupt, SystemExit):
-        _write(folder, replace(record, state="interrupted"))
+    except (KeyboardInterrupt, SystemExit) as end:
+        why = str(end) if isinstance(end, Preempted) else None
+        _write(folder, replace(record, state="interrupted", error=why))
         if works:
             os._exit(REQUEUE)  # else the worker would begin the next job
         raise
