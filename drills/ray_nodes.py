@@ -102,7 +102,7 @@ def drill(root: Path) -> int:
     finally:
         end_started()
         cluster.shutdown()
-    return compare(reference, folder)
+    return compare(reference, folder, "activation_sweep")
 
 
 def main() -> int:

@@ -43,6 +43,7 @@ LAUNCHER = ("hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.lau
 #: after the start.
 LIMIT = ("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=20")
 LIMITED = ("-m", "name=limited", *RUN, "seed=1,2")
+RESUMED = "going on from its last checkpoint"
 SCRIPTED = ("name=scripted", *RUN, "seed=3")
 
 
@@ -83,20 +84,35 @@ def ended(job: str) -> str | None:
     return None if not lives or lives[-1].startswith(words) else lives[-1]
 
 
-def end_job(folder: Path, done: list[Path], *command: str) -> tuple[RunDirectory, str]:
-    """End the job of a run in mid-training; the run has to be saved and marked as interrupted."""
+def end_job(
+    folder: Path, done: list[Path], *command: str, step: str = ""
+) -> tuple[RunDirectory, str]:
+    """End the job of a run in mid-training; the run has to be saved and marked as interrupted.
+
+    Args:
+        folder: of the sweep.
+        done: the runs that were ended before; this one is added.
+        command: of SLURM, without the job.
+        step: ``.0`` for the job's step alone.
+    """
     run = until(
         "a run in mid-training", lambda: in_mid_training(folder, lambda run: run.path not in done)
     )
     job, before = job_of(run), epochs(run)
     done.append(run.path)
-    slurm(*command, job)
+    slurm(*command, job + step)
     until(f"{run.path.name}: interrupted", lambda: state(run) == "interrupted" or None, 60)
     check(run.checkpoint.exists(), f"{run.path.name} has saved a checkpoint")
     progress = run.progress()
     reached = f"update {progress.update}" if progress else f"epoch {before}"
-    say(f"{' '.join(command)}, job {job}: {run.path.name} interrupted after {reached}")
+    say(f"{' '.join(command)} {job}{step}: {run.path.name} interrupted after {reached}")
     return run, job
+
+
+def resumed(folder: Path) -> int:
+    """How often jobs of sweeps have gone on from a checkpoint."""
+    logs = folder.glob("runs/.multirun/*/.submitit/*/*_log.out")
+    return sum(file.read_text().count(RESUMED) for file in logs)
 
 
 def sweep_with_accidents(folder: Path) -> None:
@@ -106,7 +122,8 @@ def sweep_with_accidents(folder: Path) -> None:
     done: list[Path] = []
     _, cancelled = end_job(folder, done, "scancel")
     requeued, job = end_job(folder, done, "scontrol", "requeue")
-    _, warned = end_job(folder, done, "scancel", "--signal=USR1")
+    # Of the step: SLURM 22.05 signals an element of an array, and calls it a failure.
+    _, warned = end_job(folder, done, "scancel", "--signal=USR1", step=".0")
     say(f"the sweep: {finish(sweep, log)}")
     check(sweep.returncode == 1, "a sweep that lacks results exits with 1")
     say(f"the cancelled job ended {until('its end', lambda: ended(cancelled))}")
@@ -123,19 +140,20 @@ def sweep_with_accidents(folder: Path) -> None:
     again = start(folder, log.name, [*SWEEP, *LAUNCHER])
     say(f"the same command again: {finish(again, log)}")
     check(again.returncode == 0, "the same command computes what is missing")
+    times = resumed(folder)
+    say(f"the sweep: went on from a checkpoint {times} times")
+    check(times == len(done), "each of the runs that were ended went on from its checkpoint")
 
 
 def sweep_beyond_its_limit(folder: Path) -> None:
     """Two jobs that take longer than SLURM gives them, which submitit requeues."""
-    log = folder / "limited.log"
-    words = [*LIMITED, *LAUNCHER, *LIMIT, "hydra.launcher.max_num_timeout=20"]
-    sweep = start(folder, log.name, words)
+    log, before = folder / "limited.log", resumed(folder)
+    sweep = start(folder, log.name, [*LIMITED, *LAUNCHER, *LIMIT])
     say(f"jobs of a minute: {finish(sweep, log)}")
-    logs = [file.read_text() for file in folder.glob("runs/.multirun/*/.submitit/*/*_log.out")]
-    resumed = sum(text.count("going on from its last checkpoint") for text in logs)
-    say(f"jobs of a minute: went on from a checkpoint {resumed} times")
+    times = resumed(folder) - before
+    say(f"jobs of a minute: went on from a checkpoint {times} times")
     check(sweep.returncode == 0, "jobs that reach their limit are requeued and end")
-    check(resumed > 0, "a job that reached its limit has saved its training")
+    check(times > 0, "a job that reached its limit has saved its training")
 
 
 def script_of_the_readme(folder: Path) -> None:
@@ -163,10 +181,9 @@ def script_of_the_readme(folder: Path) -> None:
     )
     until("the end of the job script", lambda: ended(job), 600)
     lives = history_of(job)
-    log = (folder / "job.log").read_text()
-    resumed = log.count("going on from its last checkpoint")
-    say(f"the README's job script ended {', then '.join(lives)}; resumed {resumed} times")
-    check(resumed > 0, "the job script was warned and has requeued itself")
+    times = (folder / "job.log").read_text().count(RESUMED)
+    say(f"the README's job script ended {', then '.join(lives)}; resumed {times} times")
+    check(times > 0, "the job script was warned and has requeued itself")
     check(lives[-1] == "COMPLETED 0:0", "the job script ends with success")
 
 

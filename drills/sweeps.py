@@ -154,9 +154,15 @@ def process_of(run: RunDirectory) -> int:
     return status.process
 
 
-def compare(reference: Path, other: Path) -> int:
-    """Compare all runs byte for byte, and say how many are equal; the exit code."""
-    found, equal = sorted(reference.glob("runs/*/*/scores.csv")), 0
+def compare(reference: Path, other: Path, experiments: str = "*") -> int:
+    """Compare all runs byte for byte, and say how many are equal; the exit code.
+
+    Args:
+        reference: folder of what nobody disturbed.
+        other: folder of the same runs.
+        experiments: only these (a pattern).
+    """
+    found, equal = sorted(reference.glob(f"runs/{experiments}/*/scores.csv")), 0
     for scores in found:
         name = scores.parent.relative_to(reference)
         differ = [
