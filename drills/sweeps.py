@@ -78,7 +78,7 @@ def end_started() -> None:
 
 
 def finish(process: subprocess.Popen[bytes], log: Path, seconds: float = 900) -> str:
-    """Wait for a command; the last line of its summary.
+    """Wait for a command; its exit code and its summary, or its last line.
 
     Raises:
         DrillError: it did not end in time.
@@ -88,8 +88,9 @@ def finish(process: subprocess.Popen[bytes], log: Path, seconds: float = 900) ->
     except subprocess.TimeoutExpired:
         process.kill()
         raise DrillError(f"no end in {seconds:.0f} s:\n{log.read_text()[-2000:]}") from None
-    lines = [line for line in log.read_text().splitlines() if " runs: " in line]
-    return f"exit code {process.returncode}; {lines[-1] if lines else 'no summary'}"
+    said = log.read_text().splitlines()
+    lines = [line for line in said if " runs: " in line] or said or [""]
+    return f"exit code {process.returncode}; {lines[-1].strip()}"
 
 
 def until(what: str, look: Callable[[], Found | None], seconds: float = 180) -> Found:
