@@ -61,6 +61,31 @@ def test_what_cannot_work_is_refused_in_one_line_before_the_first_job(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_sweep_that_lost_a_job_waits_for_the_others_of_its_array(monkeypatch, tmp_path):
+    submitit = pytest.importorskip("submitit")
+    from sr_experiments import sweep
+
+    # As submitit lays it out: a folder for the array, which never ends, and one for each job.
+    files = ["21/21_submission.sh", "21_0/21_0_submitted.pkl", "21_1/21_1_submitted.pkl"]
+    for file in files:
+        path = tmp_path / ".submitit" / file
+        path.parent.mkdir(parents=True)
+        path.touch()
+    answers = {"21_0": [True], "21_1": [False, True]}
+
+    class Job:
+        def __init__(self, folder, job_id):
+            self.answers = answers[job_id]
+
+        def done(self, force_check=False):
+            return self.answers.pop(0)
+
+    monkeypatch.setattr(submitit, "SlurmJob", Job)
+    monkeypatch.setattr(sweep, "_ASK_SLURM", 0)
+    sweep._await_slurm(tmp_path)
+    assert answers == {"21_0": [], "21_1": []}
+
+
 def test_a_launcher_whose_extra_is_missing_is_named(cli, environment, tmp_path):
     hidden = tmp_path / "sitecustomize.py"
     hidden.write_text(

@@ -29,6 +29,7 @@ from sr_experiments.core.files import atomic_write
 from sr_experiments.core.interruption import (
     INTERRUPTION,
     REQUEUE,
+    Preempted,
     end_all,
     end_with_parent,
     interruptible,
@@ -42,6 +43,8 @@ warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated
 
 #: Launchers that run several jobs on this machine at a time.
 _SIDE_BY_SIDE = ("Joblib", "Ray")
+#: Seconds between two questions to SLURM whether a job has ended.
+_ASK_SLURM = 10.0
 #: The process of the sweep that its workers belong to, in the environment.
 _SWEEP = "SR_SWEEP_PROCESS"
 #: What a launcher imports only when its first job starts.
@@ -157,8 +160,9 @@ def job(_: DictConfig) -> None:
         # A defect, not a user's mistake: its traceback is shown, and the other jobs still run.
         traceback.print_exc()
         record = replace(record, state="failed", error=f"{type(error).__name__}: {error}")
-    except (KeyboardInterrupt, SystemExit):
-        _write(folder, replace(record, state="interrupted"))
+    except (KeyboardInterrupt, SystemExit) as end:
+        why = str(end) if isinstance(end, Preempted) else None
+        _write(folder, replace(record, state="interrupted", error=why))
         if works:
             os._exit(REQUEUE)  # else the worker would begin the next job
         raise
@@ -287,13 +291,17 @@ def refuse_combined_experiments(arguments: Sequence[str]) -> None:
 
 def _await_slurm(folder: Path) -> None:
     """One job that dies makes submitit give up on all; the others still run."""
-    places = sorted((folder / ".submitit").glob("[0-9]*"))
-    if not places:
+    # Not each folder: that of an array itself holds no job, and SLURM knows no state of it.
+    submitted = sorted((folder / ".submitit").glob("*/*_submitted.pkl"))
+    if not submitted:
         return
     from submitit import SlurmJob
 
-    for place in places:
-        SlurmJob(place, place.name).wait()
+    for file in submitted:
+        waited: SlurmJob[object] = SlurmJob(file.parent, file.parent.name)
+        # Its own wait asks SLURM after 2, 4, 8, ... s, up to ten minutes after a job has ended.
+        while not waited.done(force_check=True):
+            time.sleep(_ASK_SLURM)
 
 
 def _write(folder: Path, record: JobRecord) -> None:

@@ -78,6 +78,44 @@ def test_before_there_is_anything_to_save_it_ends_at_once(tmp_path, environment)
     assert process.returncode == 75
 
 
+LAUNCHER = """
+import signal, sys
+from sr_experiments.__main__ import main
+
+def requeue(number, frame):
+    print("requeued", flush=True)
+    {ends}
+
+signal.signal(signal.SIGUSR2, requeue)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"), [("sys.exit(3)", 3), ("raise ValueError('too many times')", 75)]
+)
+def test_it_saves_before_a_launcher_that_took_the_signal_requeues(
+    tmp_path, environment, ends, code
+):
+    # As submitit does, which SLURM warns before the time limit of a sweep's job.
+    runs = tmp_path / "runs"
+    victim = subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER.format(ends=ends), *RUN],
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    directory = await_training(victim, runs)
+    victim.send_signal(signal.SIGUSR2)
+    output, _ = victim.communicate(timeout=60)
+    assert victim.returncode == code, output
+    assert output.count("requeued") == 1 and "Traceback" not in output
+    assert json.loads((directory / "status.json").read_text())["state"] == "interrupted"
+    assert (directory / "checkpoints" / "last.ckpt").exists()
+
+
 def is_alive(process: int) -> bool:
     """Whether a process runs; one that has ended and that nobody asked for is none."""
     try:

@@ -1,7 +1,8 @@
 """Requests to end, and that they are met when what is under way has been saved.
 
 Ctrl-C (SIGINT), SIGTERM of a scheduler that takes the machine back, and SIGUSR1, which SLURM sends
-before a time limit if asked to.
+before a time limit if asked to. SIGUSR2 as well where a launcher has taken it: submitit has SLURM
+send it before the time limit of a sweep's job, and then requeues the job.
 """
 
 import os
@@ -9,12 +10,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 #: "Temporary failure, try again" (sysexits.h): a job's script requeues itself on it.
 REQUEUE = 75
-_SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, n)]
+_NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+_SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 
 
 class Preempted(SystemExit):
@@ -53,8 +55,24 @@ class Interruption:
         if threading.current_thread() is not threading.main_thread():
             return
         for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as for a shell's background job
-                signal.signal(number, self._heard if self.heeds else signal.SIG_IGN)
+            before = signal.getsignal(number)
+            if before is signal.SIG_IGN:  # as for a shell's background job
+                continue
+            if self.heeds and number.name == "SIGUSR2" and before is signal.SIG_DFL:
+                continue  # no launcher is here that would go on from it
+            signal.signal(number, self._heard if self.heeds else signal.SIG_IGN)
+
+    def pass_on(self, request: Preempted) -> None:
+        """Let a launcher act on its signal too, once all is saved: submitit requeues the job.
+
+        Raises:
+            SystemExit: the launcher's way to end the process.
+        """
+        number = signal.Signals[request.args[0]]
+        handler = signal.getsignal(number)
+        if number != signal.SIGTERM and callable(handler) and handler != self._heard:
+            with suppress(Exception):  # it refuses to requeue, and has logged why
+                handler(number, None)
 
     def _heard(self, number: int, frame: Any) -> None:
         again, by_user = self.asked is not None, number == signal.SIGINT
@@ -72,19 +90,28 @@ INTERRUPTION = Interruption()
 
 @contextmanager
 def interruptible(heeds: bool = True) -> Iterator[None]:
-    """Heed the signals within the block, or let them pass; afterwards all is as it was."""
+    """Heed the signals within the block, or let them pass; afterwards all is as it was.
+
+    A request that has been met is passed on to whoever had taken its signal before.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     INTERRUPTION.heeds, INTERRUPTION.asked, INTERRUPTION.waits = heeds, None, False
     INTERRUPTION.listen()
+    request: Preempted | None = None
     try:
         yield
+    except Preempted as ended:
+        request = ended
+        raise
     finally:
         for number, handler in before.items():
             if handler is not None:  # None: not Python's, which cannot set it again
                 signal.signal(number, handler)
+        if request is not None:
+            INTERRUPTION.pass_on(request)
 
 
 def end_with_parent(parent: int | None = None) -> None:
