@@ -13,7 +13,7 @@ REPORT := .venv-report
 DOCS := .venv-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce-tables plan report report-desk docs test test-isa bench format clean
+.PHONY: help setup reproduce-tables plan report report-desk docs test test-isa bench drill format clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -67,6 +67,14 @@ test-isa: $(READY) ## Test networks, scores and images with the instructions of 
 
 bench: $(READY) ## Time patches, an update, scoring, bicubic and start-up, beside peers if given
 	$(RUN) benchmarks/bench.py $(OPTIONS)
+
+drill: $(READY) ## Kills, full disks, damaged files, two processes, SLURM: an hour; needs root, see drills/
+	$(RUN) drills/readers.py
+	$(RUN) drills/ddp.py
+	$(RUN) drills/kills.py
+	$(RUN) drills/slurm.py
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
+	$(RUN) drills/ray_nodes.py
 
 format: $(READY) ## Format the code
 	$(VENV)/bin/ruff check --fix src tests benchmarks drills docs
