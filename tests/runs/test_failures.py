@@ -9,6 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
+
+from sr_experiments.config.compose import compose
+from sr_experiments.core.errors import UserError
+from sr_experiments.runs.run import run
+from sr_experiments.training.callbacks.history import History
 
 QUICK = ["budget=smoke", "logger=csv"]
 
@@ -195,3 +201,37 @@ def test_a_control_may_diverge(cli, tmp_path):
     assert (file.parent / "scores.csv").read_text().count("\n") == 1
     assert not list(file.parent.glob("checkpoints/weights*"))
     assert "already finished" in cli(*words, "training.may_diverge=true").stdout
+
+
+def test_images_that_change_while_a_run_trains_do_not_matter_to_it(tmp_path, cache, monkeypatch):
+    monkeypatch.setenv("SR_RUNS", str(tmp_path / "whole"))
+    monkeypatch.setenv("SR_CACHE", str(cache))
+    photos = [image(tmp_path / "photos" / f"{name}.png", seed=name) for name in range(3)]
+    words = [*QUICK, "data=folder", f"data.train.source={tmp_path / 'photos'}"]
+    words += ["trainer=cpu", "trainer.threads=1", "benchmarks.save_images=false"]
+    whole = run(compose(words), Console(quiet=True)).directory
+
+    def spoil(self: History, *given: object) -> None:
+        photos[0].unlink(missing_ok=True)
+        image(photos[1], seed=9)
+        photos[2].write_bytes(b"damaged")
+        close(self, *given)
+
+    close = History.on_train_epoch_end
+    monkeypatch.setattr(History, "on_train_epoch_end", spoil)
+    monkeypatch.setenv("SR_RUNS", str(tmp_path / "spoilt"))
+    spoilt = run(compose(words), Console(quiet=True)).directory
+    assert spoilt.name == whole.name
+    for file in ("checkpoints/weights.safetensors", "scores.csv", "history.csv"):
+        assert (spoilt / file).read_bytes() == (whole / file).read_bytes(), file
+    with pytest.raises(UserError, match=r"2\.png: not an image"):  # no longer what it was
+        run(compose(words), Console(quiet=True))
+
+
+def test_runs_on_a_disk_that_cannot_be_written(tiny_disk, cli, environment):
+    environment["SR_RUNS"] = str(tiny_disk / "runs")
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+    text = fails(cli)
+    assert (
+        text == f"error: paths.runs={tiny_disk / 'runs'}: cannot be written (Read-only file system)"
+    )
