@@ -40,7 +40,7 @@ report: $(READY) ## Write the tables again from the runs that are there
 $(REPORT)/.ready: constraints.txt
 	$(PYTHON) -m venv $(REPORT)
 	$(REPORT)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		matplotlib scipy jinja2 pydantic pyyaml rich
+		matplotlib scipy jinja2 pydantic pyyaml omegaconf rich
 	@touch $@
 
 report-desk: $(REPORT)/.ready ## Write report-desk/ from the runs in results/desk; trains nothing
