@@ -192,3 +192,16 @@ def command(tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.Mon
         return subprocess.CompletedProcess(args, code, out.getvalue(), err.getvalue())
 
     return call
+
+
+@pytest.fixture
+def stages_here(small_photographs: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages run in this process; that each has its own is what `reproduce`'s signals show."""
+    from sr_experiments.__main__ import main
+    from sr_experiments.reproduce import stages
+
+    def run_here(command: list[str]) -> int:
+        assert command[:3] == [sys.executable, "-m", "sr_experiments"]
+        return main(command[3:])
+
+    monkeypatch.setattr(stages, "_run", run_here)
