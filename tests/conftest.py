@@ -1,13 +1,17 @@
 """What every test may use."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -71,6 +75,35 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.fixture(scope="session")
+def cut_photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A square out of the middle of every embedded photograph, under the same name."""
+    from PIL import Image
+
+    from sr_experiments.data.catalogue import EMBEDDED, embedded
+
+    folder = tmp_path_factory.mktemp("photographs")
+    for path in (path for split in EMBEDDED for path in embedded(split)):
+        with Image.open(path) as whole:
+            left, top = (side // 2 - 64 for side in whole.size)
+            whole.crop((left, top, left + 128, top + 128)).save(folder / path.name)
+    return folder
+
+
+@pytest.fixture
+def small_photographs(cut_photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of this process train on and score small images, for tests that compare no scores.
+
+    At the smallest budget a run spends nearly all its time on scoring five whole photographs.
+    """
+    from sr_experiments.data import catalogue
+
+    def small(split: str) -> list[Path]:
+        return [cut_photographs / name for name in catalogue.EMBEDDED[split]]
+
+    monkeypatch.setattr(catalogue, "embedded", small)
+
+
 @pytest.fixture
 def logged_records() -> Callable[[Path], list[list[dict[str, Any]]]]:
     """The records of each W&B file of a run's directory, oldest first, read by W&B itself."""
@@ -132,3 +165,43 @@ def cli(tmp_path: Path, environment: dict[str, str]) -> Cli:
         )
 
     return call
+
+
+@pytest.fixture
+def command(tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """As ``cli``, but in this process, whose imports are paid for.
+
+    For what a command computes, says and returns. What a process of its own is needed for takes
+    ``cli``: starting up, signals, warnings that reach the terminal, several processes.
+    """
+
+    def call(*args: str, module: str = "") -> subprocess.CompletedProcess[str]:
+        # Only a folder has a `__main__`; of the others the file itself is the command.
+        name = f"sr_experiments.{module}" if module else "sr_experiments"
+        place = REPOSITORY.joinpath("src", *name.split("."))
+        main = import_module(f"{name}.__main__" if place.is_dir() else name).main
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            monkeypatch.context() as patch,
+            mock.patch.dict(os.environ, environment, clear=True),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            patch.chdir(tmp_path)
+            code = main(list(args))
+        return subprocess.CompletedProcess(args, code, out.getvalue(), err.getvalue())
+
+    return call
+
+
+@pytest.fixture
+def stages_here(small_photographs: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages run in this process; that each has its own is what `reproduce`'s signals show."""
+    from sr_experiments.__main__ import main
+    from sr_experiments.reproduce import stages
+
+    def run_here(command: list[str]) -> int:
+        assert command[:3] == [sys.executable, "-m", "sr_experiments"]
+        return main(command[3:])
+
+    monkeypatch.setattr(stages, "_run", run_here)

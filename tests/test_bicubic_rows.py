@@ -15,9 +15,9 @@ PUBLISHED = {
 }
 
 
-def test_bicubic_rows_are_the_published_ones(research, cli, tmp_path, environment):
+def test_bicubic_rows_are_the_published_ones(research, command, tmp_path, environment):
     environment["SR_DATA"] = str(research)
-    result = cli("-m", "model=bicubic", "benchmarks=small", "scale=2,3,4", "logger=csv")
+    result = command("-m", "model=bicubic", "benchmarks=small", "scale=2,3,4", "logger=csv")
     assert result.returncode == 0, result.stderr
     seen = 0
     for file in tmp_path.glob("runs/runs/bicubic-*/result.json"):

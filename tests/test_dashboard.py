@@ -53,9 +53,9 @@ def specifications(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {name: json.loads(text) for name, text in first.items()}
 
 
-def test_every_name_is_one_that_runs_log(specifications, cli, tmp_path, logged_records):
+def test_every_name_is_one_that_runs_log(specifications, command, tmp_path, logged_records):
     words = ["budget=smoke", "logger=wandb", "averaging=ema", "training.updates_per_epoch=50"]
-    result = cli(*words)
+    result = command(*words)
     assert result.returncode == 0, result.stderr
     (directory,) = (tmp_path / "runs" / "runs").glob("edsr-*")
     (said,) = logged_records(directory)
@@ -90,10 +90,10 @@ def test_the_report_quotes_the_verdicts(specifications):
         assert claim.text in text.replace("\\\\", "")
 
 
-def test_without_a_login_nothing_is_lost(cli, tmp_path, monkeypatch):
+def test_without_a_login_nothing_is_lost(command, tmp_path, monkeypatch):
     for name in ("WANDB_API_KEY", "WANDB_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    result = cli("swa", "--entity", "nobody", module="dashboard")
+    result = command("swa", "--entity", "nobody", module="dashboard")
     assert result.returncode == 2
     assert result.stderr.startswith("error: W&B did not take it (")
     assert "Traceback" not in result.stderr

@@ -66,8 +66,8 @@ def test_weights_are_read_back_by_name(trained, tmp_path):
     assert all(torch.equal(again[name], tensor) for name, tensor in network.state_dict().items())
 
 
-def test_the_card_of_a_run_holds_its_scores(cli, tmp_path):
-    assert cli("budget=smoke", "logger=csv", "trainer=cpu").returncode == 0
+def test_the_card_of_a_run_holds_its_scores(command, tmp_path):
+    assert command("budget=smoke", "logger=csv", "trainer=cpu").returncode == 0
     (run,) = (tmp_path / "runs" / "runs").iterdir()
     out = exported(run, tmp_path / "n.pt", 2)
     card = out.with_name("n.pt.md").read_text()
@@ -86,16 +86,16 @@ def test_a_wrong_export_and_an_unknown_format_are_refused(trained, tmp_path, cap
     assert "values differ by nan" in capsys.readouterr().err
 
 
-def test_weights_of_another_activation_are_not_scored(cli, tmp_path):
+def test_weights_of_another_activation_are_not_scored(command, tmp_path):
     """Tensors do not tell an activation; the file's config does. A training may change it."""
-    assert cli("budget=smoke", "logger=csv").returncode == 0
+    assert command("budget=smoke", "logger=csv").returncode == 0
     (file,) = (tmp_path / "runs").glob("*/*/checkpoints/weights.safetensors")
     words = ["budget=smoke", "logger=csv", f"weights={file}"]
-    refused = cli(*words, "method=none", "activation=mish", "model.res_scale=0.5")
+    refused = command(*words, "method=none", "activation=mish", "model.res_scale=0.5")
     assert refused.returncode == 2
     assert (
         "another network: res_scale=1.0 in the file, 0.5 here; activation=ReLU in the file, "
         in (refused.stderr)
     )
-    assert cli(*words, "method=none").returncode == 0
-    assert cli(*words, "activation=mish").returncode == 0
+    assert command(*words, "method=none").returncode == 0
+    assert command(*words, "activation=mish").returncode == 0

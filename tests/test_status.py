@@ -69,8 +69,8 @@ def test_a_run_is_running_and_then_dead(tmp_path, environment, capsys):
     assert "1 dead" in table and directory.name in table and "another machine" in table
 
 
-def test_a_finished_run_keeps_its_last_score(cli, tmp_path, capsys):
-    assert cli(*RUN).returncode == 0
+def test_a_finished_run_keeps_its_last_score(command, tmp_path, capsys):
+    assert command(*RUN).returncode == 0
     (one,) = told(capsys, tmp_path / "runs")
     assert (one["state"], one["silent"], one["error"]) == ("finished", None, None)
     progress = one["progress"]

@@ -228,11 +228,11 @@ def test_public_vdsr_weights_score_as_published(research, cache, scale):
     assert sum(found) / 5 == pytest.approx(VDSR_SET5[scale], abs=0.0006)
 
 
-def test_the_command_scores_public_weights(research, cli, environment, tmp_path):
+def test_the_command_scores_public_weights(research, command, environment, tmp_path):
     environment["SR_DATA"] = str(research)
     words = ["model=vdsr", "model.bias=false", "method=none", "budget=paper", "logger=csv"]
     weights = research / "weights" / "vdsr_twtygqyy_state_dict.pt"
-    done = cli(*words, f"weights={weights}", "benchmarks.sets=[Set5]", "scale=4")
+    done = command(*words, f"weights={weights}", "benchmarks.sets=[Set5]", "scale=4")
     assert done.returncode == 0, done.stderr
     assert f"weights of {weights} (SHA-256 " in done.stdout
     (scores,) = (tmp_path / "runs").rglob("scores.csv")
@@ -243,7 +243,7 @@ def test_the_command_scores_public_weights(research, cli, environment, tmp_path)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     assert json.loads(result.read_text())["settings"]["weights"] == digest
     # The same file for a network that it does not fit is one line, and leaves no run.
-    done = cli("model=vdsr", *words[2:], f"weights={weights}", "benchmarks.sets=[Set5]")
+    done = command("model=vdsr", *words[2:], f"weights={weights}", "benchmarks.sets=[Set5]")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert re.search(r"weights=\S+: these are not .*20 missing \(head\.0\.bias, ", done.stderr)
     assert len(done.stderr.strip().splitlines()) == 1

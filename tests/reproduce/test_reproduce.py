@@ -102,7 +102,7 @@ def test_what_several_papers_need_is_the_same_run(places):
 
 
 def test_a_stage_that_cannot_begin_ends_no_other_and_what_is_done_is_left_alone(
-    places, capfd, tmp_path
+    places, stages_here, capfd, tmp_path
 ):
     # EDSR, of the first and the last stage, takes the key; SRCNN and VDSR do not.
     words = ["deconvolution", *SMOKE, "model.n_resblocks=1", "scale=2", "convolution=plain"]
@@ -128,7 +128,7 @@ def test_a_stage_that_cannot_begin_ends_no_other_and_what_is_done_is_left_alone(
     assert {p: p.stat().st_mtime_ns for p in places.glob("*/*/result.json")} == results
 
 
-def test_runs_that_fail_are_counted_and_the_next_stage_still_runs(places, capfd):
+def test_runs_that_fail_are_counted_and_the_next_stage_still_runs(places, stages_here, capfd):
     words = ["deconvolution", *SMOKE, "scale=2", "convolution=plain"]
     assert reproduce.main([*words, "data=folder", "data.train.source=nowhere"]) == 1
     out, err = capfd.readouterr()

@@ -19,9 +19,9 @@ from sr_experiments.training.callbacks.history import History
 QUICK = ["budget=smoke", "logger=csv"]
 
 
-def fails(cli, *args: str) -> str:
+def fails(command, *args: str) -> str:
     """The one line on stderr of a command that must fail without a traceback."""
-    result = cli(*QUICK, *args)
+    result = command(*QUICK, *args)
     assert result.returncode != 0
     assert "Traceback" not in result.stderr + result.stdout
     lines = result.stderr.strip().splitlines()
@@ -54,8 +54,8 @@ def left_over(tmp_path: Path) -> list[str]:
         (["data=folder", "data.train.source=nowhere"], "nowhere: neither a known data set"),
     ],
 )
-def test_mistakes_are_one_line_and_leave_nothing(args, said, cli, tmp_path):
-    text = fails(cli, *args)
+def test_mistakes_are_one_line_and_leave_nothing(args, said, command, tmp_path):
+    text = fails(command, *args)
     assert said in text.splitlines()[0]
     assert left_over(tmp_path) == []
 
@@ -68,11 +68,11 @@ def test_a_run_refused_at_its_start_leaves_no_dashboard_either(cli, tmp_path):
     assert left_over(tmp_path) == []
 
 
-def test_a_finished_start_whose_weights_are_gone_is_named(cli, tmp_path):
-    assert cli(*QUICK).returncode == 0
+def test_a_finished_start_whose_weights_are_gone_is_named(command, tmp_path):
+    assert command(*QUICK).returncode == 0
     (weights,) = (tmp_path / "runs").glob("*/*/checkpoints/weights.safetensors")
     weights.unlink()
-    text = fails(cli, "seed=1", "start={seed: 0}")
+    text = fails(command, "seed=1", "start={seed: 0}")
     directory = weights.parents[1].relative_to(tmp_path)
     assert f"{directory}: this run's start is finished, but its weights are not there" in text
     assert len(list((tmp_path / "runs").glob("*/*/status.json"))) == len(
@@ -80,9 +80,9 @@ def test_a_finished_start_whose_weights_are_gone_is_named(cli, tmp_path):
     )
 
 
-def test_a_missing_data_root_shows_the_tree_it_wants_and_the_one_it_found(cli, tmp_path):
+def test_a_missing_data_root_shows_the_tree_it_wants_and_the_one_it_found(command, tmp_path):
     (tmp_path / "data" / "holiday").mkdir(parents=True)
-    text = fails(cli, "data=div2k")
+    text = fails(command, "data=div2k")
     first, *rest = text.splitlines()
     assert "DIV2K" in first
     assert "SR_DATA" in first
@@ -105,21 +105,21 @@ def _truncated(folder: Path) -> None:
     ],
     ids=["truncated", "zero bytes", "text", "empty folder"],
 )
-def test_damaged_images_are_named(spoil, said, cli, tmp_path):
+def test_damaged_images_are_named(spoil, said, command, tmp_path):
     folder = tmp_path / "photos"
     image(folder / "a.png")
     spoil(folder)
-    text = fails(cli, "data=folder", f"data.train.source={folder}")
+    text = fails(command, "data=folder", f"data.train.source={folder}")
     assert said in text.splitlines()[0]
     assert left_over(tmp_path) == []
 
 
-def test_low_and_high_resolution_of_different_sizes(cli, tmp_path):
+def test_low_and_high_resolution_of_different_sizes(command, tmp_path):
     root = tmp_path / "data" / "benchmark" / "Set5"
     for index, name in enumerate(("baby", "bird", "butterfly", "head", "woman")):
         image(root / "HR" / f"{name}.png", 64, 64, index)
         image(root / "LR_bicubic" / "X2" / f"{name}x2.png", 32, 31 if name == "head" else 32)
-    text = fails(cli, "model=bicubic", "benchmarks.sets=[Set5]", "data.lr=disk")
+    text = fails(command, "model=bicubic", "benchmarks.sets=[Set5]", "data.lr=disk")
     assert "head" in text
     assert "32x31" in text
     assert "32x32" in text
@@ -152,7 +152,7 @@ def tiny_disk(tmp_path: Path):
 
 
 def test_a_full_disk_keeps_the_old_checkpoint_and_the_run_goes_on_later(
-    tiny_disk, cli, environment
+    tiny_disk, command, environment
 ):
     environment["SR_RUNS"] = str(tiny_disk / "runs")
     args = ["training.updates_per_epoch=8", "training.checkpoint_every=2"]
@@ -160,7 +160,7 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_the_run_goes_on_later(
     ballast = tiny_disk / "ballast"
     stats = os.statvfs(tiny_disk)
     ballast.write_bytes(bytes(stats.f_bavail * stats.f_frsize - 100 * 1024))
-    text = fails(cli, *args)
+    text = fails(command, *args)
     assert "last.ckpt: cannot be written" in text
     assert "MiB are free" in text
     (directory,) = (tiny_disk / "runs" / "runs").iterdir()
@@ -169,13 +169,13 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_the_run_goes_on_later(
     assert "scores.csv" not in names
 
     ballast.unlink()
-    again = cli(*QUICK, *args)
+    again = command(*QUICK, *args)
     assert again.returncode == 0, again.stderr
     assert json.loads((directory / "status.json").read_text())["state"] == "finished"
 
 
-def test_a_sweep_goes_on_after_a_failure_and_names_it(cli, tmp_path):
-    result = cli("-m", *QUICK, "scale=2,5", "trainer.progress=none", "model.n_resblocks=1,2")
+def test_a_sweep_goes_on_after_a_failure_and_names_it(command, tmp_path):
+    result = command("-m", *QUICK, "scale=2,5", "trainer.progress=none", "model.n_resblocks=1,2")
     assert result.returncode == 1
     assert "4 runs: 2 computed, 0 already there, 2 failed" in result.stdout
     assert "EDSR can do 2, 3, 4" in result.stdout
@@ -187,20 +187,20 @@ def test_two_experiments_at_once_are_refused(cli):
     assert "each experiment brings its own sweep" in text
 
 
-def test_a_control_may_diverge(cli, tmp_path):
+def test_a_control_may_diverge(command, tmp_path):
     words = ["budget=smoke", "logger=csv", "recipe=vdsr", "training.lr=1e6", "clipping=none"]
-    refused = cli(*words)
+    refused = command(*words)
     assert (
         refused.returncode == 2 and "the loss is not a finite number from update" in refused.stderr
     )
-    done = cli(*words, "training.may_diverge=true")
+    done = command(*words, "training.may_diverge=true")
     assert done.returncode == 0 and "the loss is no number from update" in done.stdout
     (file,) = tmp_path.glob("runs/runs/*/result.json")
     result = json.loads(file.read_text())
     assert result["means"] == {} and 1 <= result["training"]["diverged_at"] <= 8
     assert (file.parent / "scores.csv").read_text().count("\n") == 1
     assert not list(file.parent.glob("checkpoints/weights*"))
-    assert "already finished" in cli(*words, "training.may_diverge=true").stdout
+    assert "already finished" in command(*words, "training.may_diverge=true").stdout
 
 
 def test_images_that_change_while_a_run_trains_do_not_matter_to_it(tmp_path, cache, monkeypatch):
@@ -228,10 +228,10 @@ def test_images_that_change_while_a_run_trains_do_not_matter_to_it(tmp_path, cac
         run(compose(words), Console(quiet=True))
 
 
-def test_runs_on_a_disk_that_cannot_be_written(tiny_disk, cli, environment):
+def test_runs_on_a_disk_that_cannot_be_written(tiny_disk, command, environment):
     environment["SR_RUNS"] = str(tiny_disk / "runs")
     subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
-    text = fails(cli)
+    text = fails(command)
     assert (
         text == f"error: paths.runs={tiny_disk / 'runs'}: cannot be written (Read-only file system)"
     )

@@ -43,10 +43,10 @@ def processes_with(word: str) -> list[int]:
     return found
 
 
-def test_two_processes_give_the_scores_of_one(cli, tmp_path):
+def test_two_processes_give_the_scores_of_one(cli, command, tmp_path):
     # Parents, too: both runs begin with the weights of another one. And inside a sweep.
     common = [*SMOKE, "trainer.precision=64-true", "start={seed: 7}"]
-    one = cli(*common, "trainer=cpu", f"paths.runs={tmp_path / 'one'}")
+    one = command(*common, "trainer=cpu", f"paths.runs={tmp_path / 'one'}")
     two = cli("-m", *common, *TWO, f"paths.runs={tmp_path / 'two'}")
     assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
     said = [r.stdout.splitlines()[:-1] for r in (one, two)]
@@ -63,7 +63,7 @@ def test_two_processes_give_the_scores_of_one(cli, tmp_path):
             if a[0].isdigit():
                 numbers = [[float(x) for x in line.split(",")] for line in (a, b)]
                 assert numbers[0] == pytest.approx(numbers[1], rel=1e-9)
-    again = cli(*common, *TWO, f"paths.runs={tmp_path / 'two'}")
+    again = command(*common, *TWO, f"paths.runs={tmp_path / 'two'}")
     assert "already finished" in again.stdout
 
 
@@ -178,6 +178,8 @@ def test_a_slurm_task_keeps_the_cores_that_are_its_own(monkeypatch):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert Team(SimpleNamespace(config=compose([*SMOKE, *TWO]))).gather(2) == 6
+    named = compose([*SMOKE, *TWO, "trainer.threads=3"])
+    assert Team(SimpleNamespace(config=named)).gather(2) == 3
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,6 @@ def test_a_slurm_task_keeps_the_cores_that_are_its_own(monkeypatch):
         (["trainer=cpu"], 14),
         (["trainer=cpu", "trainer.threads=3"], 3),
         (TWO, 7),
-        ([*TWO, "trainer.threads=3"], 3),
     ],
 )
 def test_a_run_computes_with_the_threads_it_is_given(cli, environment, tmp_path, words, threads):

@@ -59,14 +59,15 @@ def kill_after_first_checkpoint(process: subprocess.Popen[str], runs: Path, dela
         (7, ["model=vdsr", "training.scales=[2,3]", "method=fitnet", "teacher={seed: 1}"]),
     ],
 )
-def test_killed_anywhere_the_same_command_ends_bit_identical(every, words, tmp_path, environment):
+def test_killed_anywhere_the_same_command_ends_bit_identical(
+    every, words, tmp_path, environment, command
+):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     often = [*words, f"training.checkpoint_every={every}"]
-    undisturbed = start(tmp_path, environment | {"SR_RUNS": str(whole)}, *words)
     victim = start(tmp_path, environment | {"SR_RUNS": str(broken)}, *often)
     kill_after_first_checkpoint(victim, broken, delay=every / 100)
-    output, _ = undisturbed.communicate()
-    assert undisturbed.returncode == 0, output
+    undisturbed = command(*RUN, *words, f"paths.runs={whole}")
+    assert undisturbed.returncode == 0, undisturbed.stderr
 
     directory = only_run(broken)
     status = json.loads((directory / "status.json").read_text())
@@ -92,25 +93,25 @@ def test_killed_anywhere_the_same_command_ends_bit_identical(every, words, tmp_p
         assert all(part.peak_memory > 0 for part in timed)
 
 
-def test_the_same_command_again_does_nothing(cli, tmp_path):
-    first = cli(*RUN[:2])
+def test_the_same_command_again_does_nothing(command, tmp_path):
+    first = command(*RUN[:2])
     assert first.returncode == 0, first.stderr
     (weights,) = tmp_path.glob("runs/runs/*/checkpoints/weights.safetensors")
     before = weights.stat().st_mtime_ns
-    second = cli(*RUN[:2], "training.checkpoint_every=3", "trainer.progress=none", "name=other")
+    second = command(*RUN[:2], "training.checkpoint_every=3", "trainer.progress=none", "name=other")
     assert second.returncode == 0, second.stderr
     assert "already finished" in second.stdout
     assert weights.stat().st_mtime_ns == before
     assert not (tmp_path / "runs" / "other").exists()
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(tmp_path, environment):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(tmp_path, environment, command):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     often = ["training.checkpoint_every=7"]
-    undisturbed = start(tmp_path, environment | {"SR_RUNS": str(whole)})
     victim = start(tmp_path, environment | {"SR_RUNS": str(broken)}, *often)
     kill_after_first_checkpoint(victim, broken, delay=1)
-    undisturbed.communicate()
+    undisturbed = command(*RUN, f"paths.runs={whole}")
+    assert undisturbed.returncode == 0, undisturbed.stderr
     directory, reference = only_run(broken), only_run(whole)
     last = directory / "checkpoints" / "last.ckpt"
     assert last.with_name("before.ckpt").exists()

@@ -17,10 +17,16 @@ from sr_experiments.training.callbacks.averaging import SWA
 from sr_experiments.training.checkpoints import load_weights
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Of all tests here, so that a training that several need is computed once."""
+    return tmp_path_factory.mktemp("runs")
+
+
 @pytest.fixture
-def train(tmp_path, cache, monkeypatch):
+def train(runs, cache, small_photographs, monkeypatch):
     """The directory of a small training at a constant rate."""
-    monkeypatch.setenv("SR_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("SR_RUNS", str(runs))
     monkeypatch.setenv("SR_CACHE", str(cache))
 
     def directory(*overrides, budget="smoke"):
@@ -165,7 +171,7 @@ def test_the_weights_averaging_begins_with_count_on_request(train, epochs):
         torch.testing.assert_close(value.double(), mean, rtol=1e-6, atol=1e-8)
 
 
-def test_the_first_weights_of_all_count_on_request(train, tmp_path):
+def test_the_first_weights_of_all_count_on_request(train):
     words = ["averaging=swa", "averaging.begin=0", "training.epochs=1"]
     one = weights(train(*words), "weights-averaged")
     both = weights(train(*words, "averaging.counts_start=true"), "weights-averaged")

@@ -119,7 +119,7 @@ def test_a_cached_teacher_is_not_asked_and_its_images_are_learned_from():
 
 
 @pytest.fixture
-def train(tmp_path, cache, monkeypatch):
+def train(tmp_path, small_photographs, monkeypatch):
     monkeypatch.setenv("SR_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("SR_CACHE", str(tmp_path / "cache"))
 

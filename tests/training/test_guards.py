@@ -63,7 +63,7 @@ class Spiked(nn.L1Loss):
 
 
 @pytest.fixture
-def spiked_run(tmp_path, cache, monkeypatch):
+def spiked_run(tmp_path, cache, small_photographs, monkeypatch):
     monkeypatch.setenv("SR_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("SR_CACHE", str(cache))
 

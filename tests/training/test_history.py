@@ -10,7 +10,7 @@ from sr_experiments.runs.run import run
 
 
 @pytest.fixture
-def history(tmp_path, cache, monkeypatch):
+def history(tmp_path, cache, small_photographs, monkeypatch):
     def lines(*overrides):
         monkeypatch.setenv("SR_RUNS", str(tmp_path / "runs"))
         monkeypatch.setenv("SR_CACHE", str(cache))

@@ -187,8 +187,8 @@ def test_dropout_draws_the_same_after_a_resume(trained, monkeypatch, tmp_path):
     assert all(torch.equal(v, straight[k]) for k, v in resumed.items())
 
 
-def test_words_of_all_groups_go_together_in_a_sweep(cli, tmp_path):
-    done = cli(
+def test_words_of_all_groups_go_together_in_a_sweep(command, tmp_path):
+    done = command(
         *SMOKE,
         *("optimizer=momentum,srcnn", "convolution=plain,deconvolution", "-m"),
         *("init=he", "clipping=adjustable", "scheduler=vdsr"),

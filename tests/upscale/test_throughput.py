@@ -1,7 +1,5 @@
 """Measuring speed: what is counted, and how long it takes. How fast is not tested."""
 
-import time
-
 import pytest
 import torch
 
@@ -63,9 +61,7 @@ def test_the_table(capsys, monkeypatch, tmp_path):
         "2",
         "1.5",
     ]
-    begin = time.perf_counter()
     assert main([*call, "--model", "bicubic", "vdsr"]) == 0
-    assert time.perf_counter() - begin < 60
     title, head, *lines = capsys.readouterr().out.splitlines()
     count = torch.get_num_threads()
     assert f"{count} thread" in title and "RGB" in title
