@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 import os
-import platform
+import threading
 import time
 import traceback
 import warnings
@@ -45,8 +45,6 @@ warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated
 _SIDE_BY_SIDE = ("Joblib", "Ray")
 #: Seconds between two questions to SLURM whether a job has ended.
 _ASK_SLURM = 10.0
-#: The process of the sweep that its workers belong to, in the environment.
-_SWEEP = "SR_SWEEP_PROCESS"
 #: What a launcher imports only when its first job starts.
 _NEEDS = {"JoblibLauncher": "joblib", "SlurmLauncher": "submitit", "RayLauncher": "ray"}
 
@@ -91,7 +89,6 @@ def sweep(config: SweepConfig, console: Console) -> int:
     overrides = [*config.overrides, f"hydra.sweep.dir='{folder}'", "hydra.mode=MULTIRUN"]
     trouble = None
     with config_search_path(), interruptible():
-        os.environ[_SWEEP] = f"{platform.node()} {os.getpid()}"
         INTERRUPTION.prepare = partial(_end_workers, folder)
         if str(config.config.hydra.launcher._target_).endswith("JoblibLauncher"):
             _workers_end_with_us()
@@ -147,9 +144,8 @@ def job(_: DictConfig) -> None:
         return
     folder = Path(str(HydraConfig.get().sweep.dir))
     number, overrides = int(HydraConfig.get().job.num), list(HydraConfig.get().overrides.task)
-    works = os.environ.get(_SWEEP) == f"{platform.node()} {os.getppid()}"  # under joblib
     began = time.monotonic()
-    record = JobRecord(number, overrides, "died", process=os.getpid() if works else None)
+    record = JobRecord(number, overrides, "died", process=os.getpid() if _worker.is_set() else None)
     _write(folder, record)  # what stays if the process is killed
     try:
         outcome = run(compose_job())
@@ -163,12 +159,21 @@ def job(_: DictConfig) -> None:
     except (KeyboardInterrupt, SystemExit) as end:
         why = str(end) if isinstance(end, Preempted) else None
         _write(folder, replace(record, state="interrupted", error=why))
-        if works:
+        if _worker.is_set():
             os._exit(REQUEUE)  # else the worker would begin the next job
         raise
     if record.error:
         Console(stderr=True).print(f"  failed: {record.error}", highlight=False, markup=False)
     _write(folder, replace(record, seconds=time.monotonic() - began))
+
+
+#: Set in a worker of joblib.
+_worker = threading.Event()
+
+
+def _begin_worker(sweep: int) -> None:
+    _worker.set()
+    end_with_parent(sweep)
 
 
 def _workers_end_with_us() -> None:
@@ -180,8 +185,8 @@ def _workers_end_with_us() -> None:
     from hydra_plugins.hydra_joblib_launcher import _core
     from joblib import Parallel
 
-    watch = {"initializer": end_with_parent, "initargs": (os.getpid(),)}
-    _core.Parallel = partial(Parallel, **watch)
+    begin = {"initializer": _begin_worker, "initargs": (os.getpid(),)}
+    _core.Parallel = partial(Parallel, **begin)
 
 
 def _end_workers(folder: Path) -> None:
