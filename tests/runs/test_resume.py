@@ -120,6 +120,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(tmp_path, enviro
     content = bytearray(last.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 200] = bytes(200)  # more than the space between two tensors
+    last.unlink()  # the one before may be the same file still
     last.write_bytes(content)
     again = start(tmp_path, environment | {"SR_RUNS": str(broken)}, *often)
     output, _ = again.communicate()
