@@ -86,6 +86,29 @@ def test_another_machine_is_waited_for_while_it_gives_signs_of_life(tmp_path):
         assert "node7 gave no sign of life for" in said[1] and len(said) == 2
 
 
+def test_a_machine_that_slept_takes_nothing_over(tmp_path):
+    """Owner and waiting process are stopped together, and go on together."""
+    code = (
+        "import sys, time; from pathlib import Path; from sr_experiments.runs.lease import Lease\n"
+    )
+    code += f"with Lease(Path(sys.argv[1]), {RUN!r}, print, every=0.1, silent=1.5): print('in');"
+    code += " sys.stdout.flush(); time.sleep(float(sys.argv[2]))"
+    python = [sys.executable, "-u", "-c", code, str(tmp_path)]
+    owner = subprocess.Popen([*python, "6"], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None and owner.stdout.readline() == "in\n"
+    other = subprocess.Popen([*python, "0"], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None and "waiting for it" in other.stdout.readline()
+    both = (owner, other)
+    for process in both:
+        process.send_signal(signal.SIGSTOP)
+    time.sleep(2)
+    for process in reversed(both):
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+    assert other.communicate(timeout=60)[0] == "in\n", "it waited for the owner to end"
+    assert owner.wait() == 0
+
+
 def test_who_stood_still_learns_that_the_run_is_another_s(tmp_path, monkeypatch):
     asleep = Lease(tmp_path, RUN, print, every=1000)
     with asleep:

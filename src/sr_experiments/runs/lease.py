@@ -2,7 +2,7 @@
 
 ``.locks/<identity>.<generation>.json`` names an owner, who rewrites it every few seconds. The
 highest generation is in force. Who finds it given back, its process ended, or its content unchanged
-for a minute of the own clock creates the next generation, which only one can: exclusive creation is
+while looking on for a minute creates the next generation, which only one can: exclusive creation is
 atomic on local disks and on NFS. A generation never comes back, so an owner that stood still, as in
 a stopped process or a laptop that slept, sees that it has lost the run and ends.
 
@@ -101,13 +101,15 @@ class Lease:
         except OSError as error:
             raise self._refused(error) from None
         seen: tuple[int, Owner | None] | None = None
-        since, told = 0.0, False
+        still, looked, told = 0.0, time.monotonic(), False
+        pause = min(0.5, self.every)
         while True:
             generation = self._newest()
             owner = self._read(generation)
-            if (generation, owner) != seen:
-                seen, since = (generation, owner), time.monotonic()
-            still = time.monotonic() - since
+            # Time in which this process was stopped does not count: the owner may have been, too.
+            passed = min(time.monotonic() - looked, 2 * pause)
+            still = still + passed if (generation, owner) == seen else 0.0
+            seen, looked = (generation, owner), time.monotonic()
             ended = owner is not None and owner.has_ended()
             free = generation == 0 or (owner is not None and owner.given_back)
             if (free or ended or still > self.silent) and self._create(generation + 1):
@@ -118,7 +120,7 @@ class Lease:
             if not (told or free or ended):
                 self.say(f"{owner or 'another process'} computes this run; waiting for it")
                 told = True
-            time.sleep(min(0.5, self.every))
+            time.sleep(pause)
         self.thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self.thread.start()
         return self
