@@ -6,10 +6,8 @@ same command again, and compares everything with ``hydra/launcher=basic``, byte 
 something differs.
 """
 
-import argparse
 import os
 import signal
-import tempfile
 from pathlib import Path
 
 # Ray reads it when it is imported. It then takes 127.0.0.1 for its own address, as on macOS, and
@@ -20,7 +18,7 @@ import ray
 from ray.cluster_utils import Cluster
 from sweeps import (
     SWEEP,
-    DrillError,
+    carry_out,
     check,
     compare,
     end_started,
@@ -105,18 +103,5 @@ def drill(root: Path) -> int:
     return compare(reference, folder, "activation_sweep")
 
 
-def main() -> int:
-    """Run the drill, and leave no process behind."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, help="keep all files there")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        try:
-            return drill((options.folder or Path(temporary)).resolve())
-        except DrillError as error:
-            say(str(error))
-            return 1
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(carry_out(__doc__, drill))

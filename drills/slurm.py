@@ -7,21 +7,19 @@ the README. Everything is compared with ``hydra/launcher=basic``, byte for byte.
 something differs.
 """
 
-import argparse
 import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from sweeps import (
     RUN,
     SWEEP,
     DrillError,
+    carry_out,
     check,
     compare,
-    end_started,
     epochs,
     finish,
     in_mid_training,
@@ -210,21 +208,10 @@ def drill(root: Path) -> int:
     return compare(reference, folder) or int(not completed)
 
 
-def main() -> int:
-    """Run the drill, and leave no daemon behind."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, help="keep all files there")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        try:
-            return drill((options.folder or Path(temporary)).resolve())
-        except DrillError as error:
-            say(str(error))
-            return 1
-        finally:
-            end_started()
-            subprocess.run([NODE, "stop"], check=False)
+def stop() -> None:
+    """End the daemons."""
+    subprocess.run([NODE, "stop"], check=False)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(carry_out(__doc__, drill, stop))

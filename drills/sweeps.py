@@ -1,9 +1,11 @@
 """What the drills on clusters have in common: one sweep, how far its runs are, and equal bits."""
 
+import argparse
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -181,3 +183,27 @@ def compare(reference: Path, other: Path, experiments: str = "*") -> int:
 
 def _bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
+
+
+def carry_out(
+    description: str | None, drill: Callable[[Path], int], stop: Callable[[], None] = lambda: None
+) -> int:
+    """A drill's command: its exit code, and no process or daemon left.
+
+    Args:
+        description: of the drill, for its help.
+        drill: carries it out below a folder.
+        stop: ends the daemons.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--folder", type=Path, help="keep all files there")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            return drill((options.folder or Path(temporary)).resolve())
+        except DrillError as error:
+            say(str(error))
+            return 1
+        finally:
+            end_started()
+            stop()

@@ -11,7 +11,12 @@ from sr_experiments.config import instantiate
 from sr_experiments.config.compose import compose
 from sr_experiments.core.errors import UserError
 from sr_experiments.models.network import prepare
-from sr_experiments.training.checkpoints import AtomicCheckpointIO, load_weights, save_weights
+from sr_experiments.training.checkpoints import (
+    AtomicCheckpointIO,
+    is_whole,
+    load_weights,
+    save_weights,
+)
 
 
 @pytest.fixture
@@ -118,3 +123,16 @@ def test_a_process_killed_while_it_writes_leaves_the_old_checkpoint(tmp_path, mo
         io.save_checkpoint({"step": 2}, path)
     assert torch.load(path, weights_only=True) == {"step": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_checkpoint_is_whole_or_not_whatever_byte_is_wrong(tmp_path):
+    """Also where a part then seems encrypted, cut short or compressed in an unknown way."""
+    path = tmp_path / "last.ckpt"
+    torch.save({"weights": torch.arange(50.0), "n": 3}, path)
+    assert is_whole(path)
+    content, found = path.read_bytes(), set()
+    for place in range(len(content)):
+        for value in (content[place] ^ 1, 0xFF):
+            path.write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
+            found.add(is_whole(path))
+    assert found == {True, False}  # some bytes only fill space

@@ -2,11 +2,17 @@
 
 import os
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sr_experiments.core.errors import UserError
+
+#: What ``zipfile`` raises on damaged content, besides OSError; RuntimeError of a part that seems
+#: to be encrypted or compressed in an unknown way.
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, UnicodeError)
 
 
 @contextmanager

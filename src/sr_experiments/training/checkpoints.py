@@ -3,7 +3,6 @@
 import io
 import shutil
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.core.files import atomic_write
+from sr_experiments.core.files import DAMAGED_ZIP, atomic_write
 from sr_experiments.models.weights import load_weights, save_weights
 
 __all__ = ["AtomicCheckpointIO", "is_whole", "load_weights", "save_weights"]
@@ -60,5 +59,5 @@ def is_whole(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as parts:
             return parts.testzip() is None
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+    except (OSError, ValueError, *DAMAGED_ZIP):
         return False

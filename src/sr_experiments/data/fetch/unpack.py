@@ -4,7 +4,6 @@ import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import IO
 from rich.filesize import decimal
 
 from sr_experiments.core.errors import UserError
+from sr_experiments.core.files import DAMAGED_ZIP
 from sr_experiments.data.fetch.disk import CHUNK, require_space, set_aside
 
 #: Images hardly compress: an archive that unpacks to more than this is no archive of images.
@@ -41,17 +41,9 @@ def set_aside_if_bad(path: Path) -> Iterator[None]:
     Raises:
         UserError: saying what is wrong with it.
     """
-    damaged = (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        zlib.error,
-        EOFError,
-        NotImplementedError,  # zipfile: an unknown compression
-        UnicodeError,  # a name in no known encoding
-    )
     try:
         yield
-    except (_BadArchiveError, *damaged) as error:
+    except (_BadArchiveError, tarfile.TarError, *DAMAGED_ZIP) as error:
         raise UserError(
             "archive-refused",
             "{file}: refused, nothing was unpacked ({reason}); kept as {kept}",
