@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from sr_experiments.config import instantiate
 from sr_experiments.config.compose import compose
@@ -29,10 +28,9 @@ CONVOLUTIONS = sorted(p.stem for p in (conf_dir() / "convolution").glob("*.yaml"
 
 
 @cache
-def node(model):
-    """A network's config at its smallest size."""
-    words = [f"model={model}", "budget=smoke", "data=embedded", "benchmarks=embedded"]
-    return compose(words).model
+def node(*words):
+    """The network's config at its smallest size."""
+    return compose([*words, "budget=smoke", "data=embedded", "benchmarks=embedded"]).model
 
 
 def pairs(row):
@@ -54,10 +52,6 @@ PARAMETERS = (MODELS, (2, 3, 4), ("relu", "mish", "prelu"), CONVOLUTIONS)
 GRID = covering(*PARAMETERS)
 
 
-def word(group, name):
-    return yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text())
-
-
 def images(scale, count=4):
     generator = torch.Generator().manual_seed(0)
     shape = (count, 3, 10 * scale, 8 * scale)
@@ -73,9 +67,9 @@ def test_any_two_values_of_two_parameters_meet_in_the_grid():
 
 @pytest.mark.parametrize(("model", "scale", "activation", "convolution"), GRID)
 def test_it_trains_and_is_rebuilt_from_its_file(tmp_path, model, scale, activation, convolution):
-    parts = {"activation": word("activation", activation)}
-    parts["convolution"] = word("convolution", convolution)
-    config = node(model) | parts | {"scale": scale}
+    parts = {"activation": node("model=srcnn", f"activation={activation}")["activation"]}
+    parts["convolution"] = node("model=srcnn", f"convolution={convolution}")["convolution"]
+    config = node(f"model={model}") | parts | {"scale": scale}
     if "reduction" in config:  # of fewer hidden units in its attention, all may begin dead
         config |= {"reduction": 1}
     torch.manual_seed(0)
@@ -174,13 +168,13 @@ def test_a_networks_own_activation_yields_to_the_users(model, words):
 )
 def test_sizes_that_make_no_network_are_refused(model, change, says):
     with pytest.raises(UserError, match=says):
-        instantiate.build(node(model) | change, "model")
+        instantiate.build(node(f"model={model}") | change, "model")
 
 
 def losses(model):
     """Twenty updates of the real training step on fixed images, in float32."""
     torch.manual_seed(0)
-    network = instantiate.build(node(model), "model")
+    network = instantiate.build(node(f"model={model}"), "model")
     module = Supervised(network)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     lr, hr = images(network.scale)
