@@ -78,7 +78,7 @@ def compare(folder: Path, words: list[str]) -> str:
         outcome = command([*EACH, *words, *more], folder / place)
         if outcome.returncode:
             return f"{place}: {outcome.stderr.strip().splitlines()[-1]}"
-        runs.append(sorted((folder / place / "runs").glob("*/result.json")))
+        runs.append(sorted((folder / place / "runs").glob("*/*/result.json")))
     if [p.parent.name for p in runs[0]] != [p.parent.name for p in runs[1]]:
         return "other directories"
     worst_loss = worst_psnr = 0.0

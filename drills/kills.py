@@ -77,7 +77,7 @@ def main() -> int:
         for kind, words in KINDS.items():
             place = Path(folder, kind)
             place.mkdir()
-            outcome = command(words, place / "runs")
+            outcome = command(words, place)
             if outcome.returncode:
                 print(outcome.stderr, file=sys.stderr)
                 return 1
@@ -107,12 +107,12 @@ def survive(place: Path, trial: Trial, expected: dict[str, bytes], used: int) ->
         with disk(place):
             filler = place / "filler"
             filler.write_bytes(bytes(DISK - int(used * (0.05 + trial.chance))))
-            outcome = command(words, place / "runs")
+            outcome = command(words, place)
             how = "had room" if outcome.returncode == 0 else "failed"
             said = outcome.stdout + outcome.stderr
             filler.unlink()
             return after(place, words, expected, said), how
-    process = start(words, place / "runs")
+    process = start(words, place)
     wait_for(process, place, *STAGES[trial.stage], trial.chance)
     process.send_signal(signal.Signals[trial.fault])
     try:
@@ -143,7 +143,7 @@ def after(place: Path, words: list[str], expected: dict[str, bytes], said: str) 
     """Run the same command to its end; what is wrong then, empty if nothing is."""
     if "Traceback" in said:
         return said
-    outcome = command(words, place / "runs")
+    outcome = command(words, place)
     if outcome.returncode or "Traceback" in outcome.stderr:
         return f"the rerun failed: {outcome.stderr.strip()}"
     found = contents(place)

@@ -15,20 +15,18 @@ from pathlib import Path
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 import ray
+from common import end_started, places, start
 from ray.cluster_utils import Cluster
 from sweeps import (
     SWEEP,
     carry_out,
     check,
     compare,
-    end_started,
     finish,
     in_mid_training,
-    places,
     process_of,
     runs_of,
     say,
-    start,
     state,
     until,
 )
@@ -76,7 +74,7 @@ def _is_child(process: int, raylet: int) -> bool:
 def drill(root: Path) -> int:
     """Carry out the drill below a folder; the exit code."""
     reference, folder = root / "basic", root / "ray"
-    plain = start(reference, "sweep.log", SWEEP)
+    plain = start(SWEEP, reference, reference / "sweep.log")
     say(f"reference, hydra/launcher=basic: {finish(plain, reference / 'sweep.log')}")
     check(plain.returncode == 0, "the reference is computed")
 
@@ -88,11 +86,11 @@ def drill(root: Path) -> int:
         say(f"Ray {ray.__version__}: two nodes at {cluster.address}")
         words = [*SWEEP, OFTEN, "hydra/launcher=ray"]
         words += [f"hydra.launcher.ray.init.address='{cluster.address}'"]
-        sweep = start(folder, "first.log", words)
+        sweep = start(words, folder, folder / "first.log")
         run = kill(folder, raylet)
         cluster.remove_node(node, allow_graceful=False)
         say(f"the sweep: {finish(sweep, folder / 'first.log')}; the run is {state(run)}")
-        again = start(folder, "second.log", words)
+        again = start(words, folder, folder / "second.log")
         say(f"the same command again: {finish(again, folder / 'second.log')}")
         check(again.returncode == 0, "the same command computes what is missing")
         running = [run.path.name for run in runs_of(folder) if state(run) == "running"]

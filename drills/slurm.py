@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from common import places, start
 from sweeps import (
     RUN,
     SWEEP,
@@ -23,11 +24,9 @@ from sweeps import (
     epochs,
     finish,
     in_mid_training,
-    places,
     process_of,
     runs_of,
     say,
-    start,
     state,
     until,
 )
@@ -116,7 +115,7 @@ def resumed(folder: Path) -> int:
 def sweep_with_accidents(folder: Path) -> None:
     """The sweep, with one job cancelled, one requeued and one asked to end."""
     log = folder / "first.log"
-    sweep = start(folder, log.name, [*SWEEP, *LAUNCHER])
+    sweep = start([*SWEEP, *LAUNCHER], folder, log)
     done: list[Path] = []
     _, cancelled = end_job(folder, done, "scancel")
     requeued, job = end_job(folder, done, "scontrol", "requeue")
@@ -135,7 +134,7 @@ def sweep_with_accidents(folder: Path) -> None:
     check(not running, f"no run is left marked as running: {running}")
 
     log = folder / "second.log"
-    again = start(folder, log.name, [*SWEEP, *LAUNCHER])
+    again = start([*SWEEP, *LAUNCHER], folder, log)
     say(f"the same command again: {finish(again, log)}")
     check(again.returncode == 0, "the same command computes what is missing")
     times = resumed(folder)
@@ -146,7 +145,7 @@ def sweep_with_accidents(folder: Path) -> None:
 def sweep_beyond_its_limit(folder: Path) -> None:
     """Two jobs that take longer than SLURM gives them, which submitit requeues."""
     log, before = folder / "limited.log", resumed(folder)
-    sweep = start(folder, log.name, [*LIMITED, *LAUNCHER, *LIMIT])
+    sweep = start([*LIMITED, *LAUNCHER, *LIMIT], folder, log)
     say(f"jobs of a minute: {finish(sweep, log)}")
     times = resumed(folder) - before
     say(f"jobs of a minute: went on from a checkpoint {times} times")
@@ -193,7 +192,7 @@ def drill(root: Path) -> int:
     """Carry out the drill below a folder; the exit code."""
     reference, folder = root / "basic", root / "slurm"
     for log, words in (("sweep", SWEEP), ("limited", LIMITED), ("scripted", SCRIPTED)):
-        plain = start(reference, f"{log}.log", words)
+        plain = start(words, reference, reference / f"{log}.log")
         said = finish(plain, reference / f"{log}.log")
         say(f"reference, {log}, hydra/launcher=basic: {said}")
         check(plain.returncode == 0, "the reference is computed")

@@ -2,14 +2,14 @@
 
 import argparse
 import json
-import os
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
+
+from common import end_started
 
 from sr_experiments.runs.directory import RunDirectory
 
@@ -28,9 +28,6 @@ SWEEP = ("-m", "+experiment=activation_sweep", *RUN)
 Found = TypeVar("Found")
 
 
-_started: list[subprocess.Popen[bytes]] = []
-
-
 class DrillError(Exception):
     """Something went otherwise than it has to; the text says what."""
 
@@ -40,46 +37,7 @@ def say(text: str) -> None:
     print(time.strftime("%H:%M:%S"), text, flush=True)
 
 
-def places(folder: Path) -> dict[str, str]:
-    """The environment of a command that writes into a folder; decoded images are beside it."""
-    names = {"SR_RUNS": "runs", "SR_REPORT": "report", "SR_DATA": "data", "SR_CACHE": "../cache"}
-    return {name: str((folder / place).resolve()) for name, place in names.items()}
-
-
-def start(folder: Path, log: str, words: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start ``python -m sr_experiments`` with all that it writes inside a folder.
-
-    Args:
-        folder: for all that it writes.
-        log: name of the file that takes its output.
-        words: the arguments.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / log).open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sr_experiments", *words],
-            cwd=folder,
-            env=os.environ | places(folder) | {"PYTHONUNBUFFERED": "1", "COLUMNS": "120"},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    _started.append(process)
-    return process
-
-
-def end_started() -> None:
-    """End the commands that a drill which failed has left."""
-    for process in _started:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def finish(process: subprocess.Popen[bytes], log: Path, seconds: float = 900) -> str:
+def finish(process: subprocess.Popen[str], log: Path, seconds: float = 900) -> str:
     """Wait for a command; its exit code and its summary, or its last line.
 
     Raises:

@@ -1,5 +1,6 @@
 """One process computes a run, whoever dies, stands still, or runs on another machine."""
 
+import itertools
 import os
 import random
 import shutil
@@ -73,7 +74,10 @@ def test_a_number_that_another_process_has_by_now_is_no_owner(tmp_path):
         assert "has ended" in said[0]
 
 
-def test_another_machine_is_waited_for_while_it_gives_signs_of_life(tmp_path):
+@pytest.mark.parametrize("jump", [0, 86_400, -86_400])
+def test_another_machine_is_waited_for_while_it_gives_signs_of_life(tmp_path, monkeypatch, jump):
+    clock, calls = time.time, itertools.count()
+    monkeypatch.setattr(time, "time", lambda: clock() + next(calls) * jump)
     other = owner(machine="another", host="node7", process=os.getpid())
     for beat in (1, 2):
         write(tmp_path, 1, other.model_copy(update={"beat": beat}))

@@ -1,6 +1,8 @@
 """A run that is killed and started again ends with the very same bits."""
 
+import itertools
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -105,6 +107,23 @@ def test_the_same_command_again_does_nothing(command, tmp_path):
     assert "already finished" in second.stdout
     assert weights.stat().st_mtime_ns == before
     assert not (tmp_path / "runs" / "other").exists()
+
+
+def test_a_clock_that_jumps_changes_nothing(command, tmp_path, monkeypatch):
+    clock, calls, said = time.time, itertools.count(), []
+    words = [*RUN, "training.checkpoint_every=7", "trainer.progress=lines"]
+    for place in ("still", "jumping"):
+        if place == "jumping":
+            monkeypatch.setattr(time, "time", lambda: clock() + next(calls) * jump)
+        outcome = command(*words, f"paths.runs={tmp_path / place}")
+        assert outcome.returncode == 0, outcome.stderr
+        said.append(re.sub(r"\d+ s left", "", outcome.stdout.replace(place, "")))
+    assert said[0] == said[1]
+    still, jumping = (only_run(tmp_path / place) for place in ("still", "jumping"))
+    for file in ("scores.csv", "history.csv", "checkpoints/weights.safetensors"):
+        assert (still / file).read_bytes() == (jumping / file).read_bytes()
+    measured = json.loads((jumping / "result.json").read_text())
+    assert 0 < measured["seconds"] < 600
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(tmp_path, environment, command):
