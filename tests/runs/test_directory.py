@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from sr_experiments.core.errors import UserError
+from sr_experiments.core.files import atomic_write
 from sr_experiments.runs.directory import RunDirectory, find, slug
 from sr_experiments.runs.records import ImageScore, Mean, Record, Result
 
@@ -48,6 +49,15 @@ def test_states_come_back_as_they_were_written(begun):
     assert again.status().started == status.started
     begun.end("finished")
     assert again.is_finished() and not RunDirectory(begun.path, TWIN).is_finished()
+
+
+def test_what_a_killed_process_left_half_written_is_removed(begun):
+    (begun.path / ".notes").write_text("mine")
+    killed = [atomic_write(begun.path / "progress.json"), atomic_write(begun.checkpoint)]
+    left = [writing.__enter__() for writing in killed]
+    begun.begin({"name": "first"})
+    assert not any(path.exists() for path in left)
+    assert (begun.path / ".notes").exists() and (begun.path / "status.json").exists()
 
 
 def test_scores_and_result_keep_every_digit(begun):

@@ -1,6 +1,7 @@
 """Writing files that are whole or not there."""
 
 import os
+import re
 import tempfile
 import zipfile
 import zlib
@@ -13,6 +14,9 @@ from sr_experiments.core.errors import UserError
 #: What ``zipfile`` raises on damaged content, besides OSError; RuntimeError of a part that seems
 #: to be encrypted or compressed in an unknown way.
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, UnicodeError)
+
+#: Names of the temporary files of :func:`atomic_write`.
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 @contextmanager
@@ -50,6 +54,16 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def remove_left_over(folder: Path) -> None:
+    """Remove what processes that were killed left of :func:`atomic_write`, in subfolders as well.
+
+    Only for a folder that no other process writes.
+    """
+    for path in folder.rglob(".*"):
+        if _TEMPORARY.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

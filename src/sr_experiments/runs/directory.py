@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sr_experiments.core.errors import UserError
-from sr_experiments.core.files import atomic_write
+from sr_experiments.core.files import atomic_write, remove_left_over
 from sr_experiments.runs.records import (
     CONFIG,
     HISTORY,
@@ -89,13 +89,14 @@ class RunDirectory:
         )
 
     def begin(self, config: Mapping[str, Any]) -> None:
-        """Mark the run as running, and write its config down.
+        """Mark the run as running, write its config down, and remove what a killed process left.
 
         Raises:
             UserError: the directory cannot be written.
         """
         import yaml  # here: `status` starts without it
 
+        remove_left_over(self.path)
         with atomic_write(self.path / CONFIG) as temporary:
             temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
         (self.path / "error.txt").unlink(missing_ok=True)
