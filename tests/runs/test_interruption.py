@@ -83,6 +83,36 @@ def test_before_there_is_anything_to_save_it_ends_at_once(tmp_path, environment)
     assert process.returncode == 75
 
 
+IMPORTING = """
+import os, signal, sys
+from importlib.abc import MetaPathFinder
+from sr_experiments.__main__ import main
+
+class AsksToEnd(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "lightning":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.meta_path.insert(0, AsksToEnd())
+code = main(sys.argv[1:])
+print("whole" if "lightning.pytorch.trainer" in sys.modules else "half imported")
+sys.exit(code)
+"""
+
+
+def test_a_library_is_imported_whole_before_it_ends(tmp_path, environment):
+    process = subprocess.run(
+        [sys.executable, "-c", IMPORTING, *RUN],
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
+    assert process.returncode == 75, process.stderr
+    assert process.stdout.endswith("whole\n") and "Traceback" not in process.stderr
+
+
 LAUNCHER = """
 import signal, sys
 from sr_experiments.__main__ import main

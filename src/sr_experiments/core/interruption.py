@@ -62,6 +62,24 @@ class Interruption:
                 continue  # no launcher is here that would go on from it
             signal.signal(number, self._heard if self.heeds else signal.SIG_IGN)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let a request wait for the end of the block.
+
+        For imports: torch and numpy import one another on first use, and pass over what is raised
+        then. What they half imported recurses without end later.
+
+        Raises:
+            BaseException: what was asked for in the block.
+        """
+        self.waits = True
+        try:
+            yield
+        finally:
+            self.waits = False
+        if self.asked is not None:
+            raise self.asked
+
     def pass_on(self, request: Preempted) -> None:
         """Let a launcher act on its signal too, once all is saved: submitit requeues the job.
 

@@ -125,7 +125,8 @@ def _close(directory: RunDirectory, state: Any, error: str | None, details: str 
 
 
 def _execute(plan: Plan, console: Console, check: Callable[[], None] = lambda: None) -> Outcome:
-    from sr_experiments.runs.execute import execute  # imports torch and Lightning
+    with INTERRUPTION.held():
+        from sr_experiments.runs.execute import execute  # imports torch and Lightning
 
     began = time.monotonic()
     execute(plan, console, check)
