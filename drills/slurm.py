@@ -15,6 +15,7 @@ from pathlib import Path
 
 from common import places, start
 from sweeps import (
+    EPOCHS,
     RUN,
     SWEEP,
     DrillError,
@@ -37,11 +38,12 @@ HERE = Path(__file__).resolve().parent
 NODE = HERE / "slurm_node.sh"
 LAUNCHER = ("hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=2")
 #: SLURM looks at limits every 30 s, so a warning 20 s before the end of a minute comes 10 to 40 s
-#: after the start.
+#: after the start. So the runs that are to meet their limit are three times as long as the sweep's.
 LIMIT = ("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=20")
-LIMITED = ("-m", "name=limited", *RUN, "seed=1,2")
+LONG = (*RUN, f"training.epochs={3 * EPOCHS}")
+LIMITED = ("-m", "name=limited", *LONG, "seed=1,2")
 RESUMED = "going on from its last checkpoint"
-SCRIPTED = ("name=scripted", *RUN, "seed=3")
+SCRIPTED = ("name=scripted", *LONG, "seed=3")
 
 
 def slurm(*command: str) -> str:
