@@ -48,3 +48,6 @@ def test_the_studys_tables_are_those_of_the_results() -> None:
     for file, content in ((module.STUDY, module.study()), (module.README, module.front_page())):
         text = file.read_text(encoding="utf-8")
         assert text.partition(module.BEGIN)[2].partition(module.END)[0].strip() == content.strip()
+    # What a drawing shows is told in its head; how it is drawn may differ in a last digit.
+    for file, drawing in module.drawings().items():
+        assert file.read_text(encoding="utf-8").partition("<g ")[0] == drawing.partition("<g ")[0]

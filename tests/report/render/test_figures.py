@@ -8,14 +8,16 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 from sr_experiments.report.evidence.collect import collect
 from sr_experiments.report.evidence.curves import Band, band, read_curve
 from sr_experiments.report.evidence.table import build_tables
+from sr_experiments.report.evidence.verdicts import judge
 from sr_experiments.report.paper.definition import DRAWN_FROM, FigureKind, PaperFigure
 from sr_experiments.report.paper.load import load_paper
 from sr_experiments.report.render import plots
-from sr_experiments.report.render.figures import _COMPUTED, _DRAWN, figures
+from sr_experiments.report.render.figures import _COMPUTED, _DRAWN, effect_figure, figures
 
 Writer = Callable[..., Path]
 SET5 = {"Set5": {"baby": (30.0, 0.9)}}
@@ -91,6 +93,40 @@ def test_a_drawing_shows_its_numbers() -> None:
     late = plots.curves_panel("f", "title", flat(30), by_epoch=True, since=0.5)
     ticks = [int(text) for text in re.findall(r">(\d+)</text>", late)]
     assert "epochs" in late and min(ticks) >= 5 and max(ticks) == 10
+
+
+def test_effects_stand_where_they_are_beside_the_published() -> None:
+    lines = [
+        plots.Effect("none", 0.0, (-0.1, 0.1), published=0.2),
+        plots.Effect("some", 0.1, (0.05, 9.0), published=0.2, decided=True),
+        plots.Effect("much", 0.3, None, published=-8.5),
+    ]
+    svg = plots.effects_panel("f", "title", "dB", lines)
+    drawn = re.findall(r'<use href="#f-m\w+" x="([\d.]+)" y="[\d.]+" style="([^"]*)"', svg)
+    dots = [(float(x), style) for x, style in drawn if "stroke: var(--s0)" in style]
+    places = [x for x, _ in dots]
+    assert (places[2] - places[0]) / (places[1] - places[0]) == pytest.approx(3, rel=1e-3)
+    assert ["var(--paper)" in style for _, style in dots] == [True, False, True]
+    # The first two published effects are diamonds, in one place; the third is far away.
+    (diamond,) = {float(x) for x, style in drawn if style.startswith("fill-opacity: 0; stroke: cur")}
+    assert (diamond - places[0]) / (places[1] - places[0]) == pytest.approx(2, rel=1e-3)
+    assert "← -8.5" in svg
+    assert "some: ours +0.100 dB (+0.050 to +9.000), published +0.2 dB" in svg
+
+
+def test_a_papers_effects_are_those_of_its_verdicts() -> None:
+    results = Path(__file__).resolve().parents[3] / "results" / "desk"
+    paper = load_paper("activation")
+    verdicts = judge(paper, collect(results).runs)
+    drawn = effect_figure(paper, verdicts)
+    assert drawn is not None
+    svgs = "".join(panel.svg for panel in drawn.panels)
+    told = [v for v in verdicts if v.unit in ("dB", "%") and v.effect is not None]
+    assert len(told) > 10
+    for verdict in told:
+        claim = escape(" ".join(verdict.claim.text.split()).rstrip("."))
+        assert f"{claim}: ours {verdict.effect:+.3f} {verdict.unit}" in svgs
+    assert effect_figure(paper, judge(paper, [])) is None
 
 
 def test_a_drawing_is_the_pages_own() -> None:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from sr_experiments.metrics.protocols import PROTOCOLS
 from sr_experiments.report.evidence.curves import Band, Curve, band, read_curve
 from sr_experiments.report.evidence.table import Row, Table
+from sr_experiments.report.evidence.verdicts import Verdict
 from sr_experiments.report.paper.definition import DRAWN_FROM, Column, Paper, PaperFigure
 from sr_experiments.report.render import plots
 from sr_experiments.report.render.provenance import our_runs, same_network
@@ -48,6 +49,41 @@ def figures(paper: Paper, tables: Sequence[Table]) -> list[DrawnFigure]:
             DrawnFigure(_id(paper, figure), figure.title, _absent(paper, figure), [])
         ]
     return found
+
+
+def effect_figure(paper: Paper, verdicts: Sequence[Verdict]) -> DrawnFigure | None:
+    """The measured effects in dB and per cent beside the published ones; None without any.
+
+    Of a claim that several groups of runs are judged on, the first: the largest budget.
+    """
+    first: dict[str, Verdict] = {}
+    for verdict in verdicts:
+        first.setdefault(verdict.claim.id, verdict)
+    panels = []
+    for number, unit in enumerate(("dB", "%")):
+        lines = [
+            plots.Effect(
+                label=" ".join(verdict.claim.text.split()),
+                value=verdict.effect,
+                interval=verdict.interval,
+                published=verdict.published.value if verdict.published else None,
+                decided=verdict.outcome in ("holds", "does not hold"),
+            )
+            for verdict in first.values()
+            if verdict.unit == unit and verdict.effect is not None and math.isfinite(verdict.effect)
+        ]
+        if lines:
+            name = f"{paper.name}-effects-{number}"
+            svg = plots.effects_panel(name, f"Effects in {unit}", unit, lines)
+            panels.append(Panel(svg, wide=True))
+    if not panels:
+        return None
+    caption = (
+        "Claims and signs as above. A dot is our effect with its 95 % interval, filled where the "
+        "claim is decided; a diamond, or a number at the frame, is the published effect, whose "
+        "budget and network may be others. A line that reaches the frame goes on."
+    )
+    return DrawnFigure(f"{paper.name}-effects", "Effects, ours and published", caption, panels)
 
 
 def _figure(paper: Paper, figure: PaperFigure, tables: Sequence[Table]) -> Iterator[DrawnFigure]:

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from sr_experiments.report.evidence.groups import budget_rank
 from sr_experiments.report.render.crops import Comparison, comparisons
 from sr_experiments.report.render.document import Document
-from sr_experiments.report.render.figures import figures
+from sr_experiments.report.render.figures import effect_figure, figures
 from sr_experiments.report.render.jinja import environment
 from sr_experiments.report.render.latex import table_latex
 from sr_experiments.report.render.provenance import cited
@@ -36,6 +36,7 @@ def _environment() -> Environment:
         "cited": cited,
         "comparisons": _comparisons,
         "counts": lambda report: Counter(v.outcome for v in report.verdicts if v.counted),
+        "effect_figure": effect_figure,
         "figures": figures,
         "isinf": math.isinf,
         "table_latex": table_latex,

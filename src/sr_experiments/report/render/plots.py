@@ -1,5 +1,6 @@
 """The kinds of plot that a figure is made of: curves, dots, functions, histograms."""
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from sr_experiments.report.evidence.curves import Band
 from sr_experiments.report.render.svg import (
     INK,
     PANEL,
+    PAPER,
     SOFT,
     draw,
     legend,
@@ -46,6 +48,17 @@ class Dots:
     label: str
     values: Sequence[float]
     published: float | None = None
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One line of an effects plot: an effect, its 95 % interval, and the published one."""
+
+    label: str
+    value: float
+    interval: tuple[float, float] | None = None
+    published: float | None = None
+    decided: bool = False
 
 
 def curves_panel(
@@ -117,6 +130,56 @@ def dots_panel(name: str, title: str, lines: Sequence[Dots]) -> Markup:
     told = "; ".join(_told(line) for line in lines)
     height = min(PANEL[1], 62 + 30 * len(lines))
     return draw(name, title, told, paint, (PANEL[0], height))
+
+
+def effects_panel(name: str, title: str, unit: str, lines: Sequence[Effect]) -> Markup:
+    """Effects with their intervals beside the published ones, a line for each.
+
+    The axis holds all of our effects and most of the published ones: one that is many times the
+    others would hide them, and is named at the frame instead.
+    """
+    printed = [abs(line.published) for line in lines if line.published is not None]
+    within = 4 * float(np.median(printed)) if printed else 0.0
+    reach = min(max(printed, default=0.0), within)
+    edge = 1.1 * max([0.05, reach, *(abs(line.value) for line in lines)])
+
+    def paint(figure: "Figure") -> None:
+        axes = figure.subplots()
+        colour = series(0)["color"]
+        for number, line in enumerate(lines):
+            if line.interval is not None:
+                axes.plot(line.interval, [number, number], color=colour, lw=1.6)
+            inside = colour if line.decided else PAPER
+            axes.plot([line.value], [number], "o", mec=colour, mfc=inside, mew=1.5, markersize=6)
+            if line.published is not None and abs(line.published) <= edge:
+                axes.plot([line.published], [number], "D", mfc="none", mec=INK, markersize=6.5)
+            elif line.published is not None:
+                text, side, at = f"← {line.published:+g}", "left", -edge
+                if line.published > 0:
+                    text, side, at = f"{line.published:+g} →", "right", edge
+                axes.text(at, number - 0.22, text, ha=side, va="center", fontsize=9)
+        axes.axvline(0, color=INK, lw=0.8)
+        labels = [textwrap.fill(line.label, 50) for line in lines]
+        axes.set_yticks(range(len(lines)), labels, fontsize=9, linespacing=1.1)
+        axes.set_ylim(len(lines) - 0.5, -0.5)
+        axes.set_xlim(-edge, edge)
+        axes.grid(visible=False, axis="y")
+        axes.locator_params(axis="x", nbins=6)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(f"effect ({unit})")
+
+    told = "; ".join(_effect_told(line, unit) for line in lines)
+    rows = sum(max(2, 1 + len(line.label) // 50) for line in lines)
+    return draw(name, title, told, paint, (620, 60 + 14 * rows))
+
+
+def _effect_told(line: Effect, unit: str) -> str:
+    parts = [f"ours {line.value:+.3f} {unit}"]
+    if line.interval is not None:
+        parts[0] += f" ({line.interval[0]:+.3f} to {line.interval[1]:+.3f})"
+    if line.published is not None:
+        parts.append(f"published {line.published:+g} {unit}")
+    return f"{line.label.rstrip('.')}: {', '.join(parts)}"
 
 
 def _at_least(limits: tuple[float, float], span: float = 0.1) -> tuple[float, float]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: Colours that stand for the page's own until the drawing is done.
-INK, SOFT = "#010203", "#040506"
+INK, SOFT, PAPER = "#010203", "#040506", "#070809"
 #: Series beyond these begin again; dash and marker repeat later than the colour does.
 COLOURS = tuple(f"#0a0b{number:02x}" for number in range(16, 24))
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)))
@@ -143,6 +143,7 @@ def _inline(svg: str, name: str, title: str, description: str, size: tuple[int, 
     # Turned text keeps its turn; Matplotlib writes one for the others too.
     body = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", body)
     body = body.replace(INK, "currentColor").replace(SOFT, "var(--soft)")
+    body = body.replace(PAPER, "var(--paper)")
     for number, colour in enumerate(COLOURS):
         body = body.replace(colour, f"var(--s{number})")
     body = re.sub(r"\s*\n\s*", "\n", body).strip()
