@@ -108,7 +108,7 @@ def test_effects_stand_where_they_are_beside_the_published() -> None:
     assert (places[2] - places[0]) / (places[1] - places[0]) == pytest.approx(3, rel=1e-3)
     assert ["var(--paper)" in style for _, style in dots] == [True, False, True]
     # The first two published effects are diamonds, in one place; the third is far away.
-    (diamond,) = {float(x) for x, style in drawn if style.startswith("fill-opacity: 0; stroke: cur")}
+    (diamond,) = {float(x) for x, style in drawn if style.startswith("fill-opacity: 0; stroke: c")}
     assert (diamond - places[0]) / (places[1] - places[0]) == pytest.approx(2, rel=1e-3)
     assert "← -8.5" in svg
     assert "some: ours +0.100 dB (+0.050 to +9.000), published +0.2 dB" in svg
