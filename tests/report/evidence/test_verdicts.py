@@ -540,3 +540,39 @@ def test_an_arm_that_diverged_is_named_and_spoils_no_other(
     assert any("seed 0: diverged at update 40" in note for note in table.notes)
     row = next(row for row in table.rows if row.dataset == "Set5")
     assert {"contrastive_cosine", "supervised"} == set(row.ours) and row.images == 5
+
+
+@pytest.mark.parametrize(
+    ("of_none", "of_adjustable", "seeds", "outcome", "p"),
+    [
+        # Tables of Fisher's exact test: 2 / C(2 n, n) where all stand against none.
+        (5, 0, 5, "holds", 2 / 252),
+        (3, 0, 3, "undecided", 2 / 20),
+        (1, 0, 1, "undecided", None),
+        # As many as without clipping; a sign test of one half for the rest: 2 / 2^n for none of n.
+        (0, 0, 6, "does not hold", 2 / 64),
+        (5, 5, 5, "undecided", 2 / 32),
+        (2, 0, 6, "undecided", 44 / 64),
+    ],
+)
+def test_trainings_that_diverge_are_counted(
+    tmp_path, write_run, of_none, of_adjustable, seeds, outcome, p
+):
+    for clipping, diverged in (("none", of_none), ("adjustable", of_adjustable)):
+        for seed in range(seeds):
+            write_run(
+                scores(0.0) if seed >= diverged else {},
+                seed=seed,
+                choices={"model": "vdsr", "method": "squared_error", "clipping": clipping},
+                settings={"model.residual": True, "training.lr": 0.1},
+                network="VDSR",
+                experiment="platform_clipping",
+                also=["y_first"],
+                diverged_at=7 if seed < diverged else None,
+            )
+    found = verdict(load_paper("platform"), tmp_path, "clipping_is_needed")
+    assert found.outcome == outcome
+    assert found.effect == (of_none - of_adjustable) / seeds
+    assert found.p == (p if p is None else pytest.approx(p))
+    assert found.reason == ("one seed" if seeds == 1 else "")
+    assert found.where == f"diverged {of_none} of {seeds} without, {of_adjustable} of {seeds} with"

@@ -73,7 +73,8 @@ class MeasuredEffect:
 
     Attributes:
         outcome: of the direction, or bound, of the effect.
-        unit: dB, %, SSIM, ``x`` (times as fast, times as steady) or ``share`` (of images).
+        unit: dB, %, SSIM, ``x`` (times as fast, times as steady), ``share`` (of images) or
+            ``trainings`` (share of those that diverge).
         effect: ours, in ``unit``; None if it cannot be measured. A positive effect (above 1 for
             ``x``) favours the claim's ``column``.
         interval: 95 % interval of the effect; None if there are too few images or seeds.

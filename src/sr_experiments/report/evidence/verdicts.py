@@ -10,7 +10,6 @@ are the paper's.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sr_experiments.report.evidence.cost_effects import effect_of_cost
 from sr_experiments.report.evidence.effects import (
     ColumnPair,
     DatasetEffect,
@@ -32,11 +31,13 @@ from sr_experiments.report.evidence.groups import (
 from sr_experiments.report.evidence.intervals import holm
 from sr_experiments.report.evidence.mean_column import mean_column
 from sr_experiments.report.evidence.pairs import ComparedColumn, pair_scores
+from sr_experiments.report.evidence.training_effects import effect_of_cost, effect_of_divergence
 from sr_experiments.report.paper.claims import (
     BICUBIC,
     Claim,
     Convergence,
     CostClaim,
+    Divergence,
     PublishedEffect,
     Share,
     Stability,
@@ -167,24 +168,28 @@ def _verdict(
         for run in arm.runs
         if run.diverged
     ]
-    comparison = replace(
-        comparison,
-        column=_with_scores(comparison.column),
-        over=_with_scores(comparison.over),
-    )
+    counted = isinstance(claim, Divergence)
+    if not counted:
+        comparison = replace(
+            comparison,
+            column=_with_scores(comparison.column),
+            over=_with_scores(comparison.over),
+        )
     table, column, over = comparison.table, comparison.column, comparison.over
     measured: MeasuredEffect
     if isinstance(claim, Convergence | Stability):
         measured = effect_on_curves(claim, comparison)
     elif isinstance(claim, CostClaim):
         measured = effect_of_cost(claim, column, over)
+    elif isinstance(claim, Divergence):
+        measured = effect_of_divergence(claim, column, over)
     elif isinstance(claim, Share):
         pairs = pair_scores(table, claim, column, over, claim.metric)
         measured = share_of_images(claim, pairs, comparison)
     else:
         pairs = pair_scores(table, claim, column, over, claim.metric)
         measured = effect_of_scores(claim, pairs, comparison)
-    exempt = claim.may_fail or isinstance(claim, CostClaim)
+    exempt = claim.may_fail or isinstance(claim, CostClaim | Divergence)
     below = [] if exempt else _below_bicubic(claim, comparison, bicubic)
     if below:
         measured = replace(
@@ -196,7 +201,7 @@ def _verdict(
             detectable=None,
             notes=[*measured.notes, *below],
         )
-    if diverged and measured.outcome == "undecided":
+    if diverged and measured.outcome == "undecided" and not counted:
         measured = replace(measured, reason=DIVERGED, notes=[*measured.notes, *diverged])
     trained = [compared for compared in (column, over) if not compared.seedless]
     ours = [run for compared in trained for run in compared.runs]
@@ -241,4 +246,5 @@ def _below_bicubic(claim: Claim, comparison: ColumnPair, bicubic: Sequence[Run])
 
 
 def _published(claim: Claim) -> PublishedEffect | None:
-    return None if isinstance(claim, Convergence | Stability | Share) else claim.published
+    unpublished = Convergence | Stability | Share | Divergence
+    return None if isinstance(claim, unpublished) else claim.published

@@ -168,7 +168,15 @@ class CostClaim(_ClaimBase):
     published: PublishedEffect | None = None
 
 
+class Divergence(_ClaimBase):
+    """Trainings of ``over`` diverge, more than half of them, and those of ``column`` do not."""
+
+    kind: Literal["divergence"]
+
+
 EffectClaim = Difference | NoDifference | NotBetter
 CurveClaim = Convergence | Stability
 ScoreClaim = EffectClaim | Share
-Claim = Annotated[EffectClaim | CurveClaim | Share | CostClaim, Field(discriminator="kind")]
+Claim = Annotated[
+    EffectClaim | CurveClaim | Share | CostClaim | Divergence, Field(discriminator="kind")
+]

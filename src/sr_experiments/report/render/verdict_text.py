@@ -223,6 +223,8 @@ def _sentence(text: str) -> str:
 def _amount(value: float, unit: str) -> str:
     if unit == "share":
         return f"{100 * value:.0f} % of images"
+    if unit == "trainings":
+        return f"{100 * value:+.0f} % of trainings"
     if unit == "x":
         return f"{_number(value, unit)} times"
     return f"{_number(value, unit)} {unit}".strip()

@@ -1,4 +1,4 @@
-"""Effects of claims on cost: how many times as much one column costs as another."""
+"""Effects of claims on trainings rather than scores: what they cost, and whether they diverge."""
 
 import math
 import statistics
@@ -9,7 +9,7 @@ from sr_experiments.report.evidence.cost import timing
 from sr_experiments.report.evidence.effects import ONE_SEED, MeasuredEffect, Outcome
 from sr_experiments.report.evidence.intervals import Interval, mean_difference
 from sr_experiments.report.evidence.pairs import ComparedColumn
-from sr_experiments.report.paper.claims import CostClaim, Quantity
+from sr_experiments.report.paper.claims import CostClaim, Divergence, Quantity
 from sr_experiments.runs.records import Run
 
 LABELS: Mapping[Quantity, str] = {
@@ -69,6 +69,39 @@ def effect_of_cost(
     return measured if exact else measured.decided(p)
 
 
+def effect_of_divergence(
+    claim: Divergence, column: ComparedColumn, over: ComparedColumn
+) -> MeasuredEffect:
+    """Measure how much more of the trainings of ``over`` diverge than of ``column``.
+
+    A training is that of a seed, at whichever scale it diverged. That more of them do is Fisher's
+    exact test. That they do not is a sign test: fewer than half of those of ``over`` diverge, or
+    more than half of those of ``column`` as well. One seed decides nothing.
+    """
+    from scipy.stats import binomtest, fisher_exact  # a second, which most reports do not need
+
+    (bad, of), (bad_over, of_over) = (_diverged(claim, arm) for arm in (column, over))
+    effect = bad_over / of_over - bad / of
+    leaning: Outcome = "holds" if effect > 0 and bad_over > of_over / 2 else "does not hold"
+    if leaning == "holds":
+        p = fisher_exact([[bad_over, of_over - bad_over], [bad, of - bad]]).pvalue
+    else:
+        mostly = bad_over > of_over / 2  # and then with what should prevent it as well
+        p = binomtest(*((bad, of) if mostly else (bad_over, of_over))).pvalue
+    alone = min(of, of_over) < 2
+    measured = MeasuredEffect(
+        outcome="undecided",
+        unit="trainings",
+        effect=effect,
+        p=None if alone else float(p),
+        leaning=leaning,
+        reason=ONE_SEED if alone else "",
+        seeds=sorted({run.seed for arm in (column, over) for run in arm.runs}),
+        where=f"diverged {bad_over} of {of_over} without, {bad} of {of} with",
+    )
+    return measured.decided(measured.p)
+
+
 def _ratio(quantity: Quantity, first: Run, second: Run) -> float | None:
     if quantity not in EXACT and first.device != second.device:
         return None
@@ -110,3 +143,9 @@ def _leaning(claim: CostClaim, logarithm: float) -> tuple[Outcome, float]:
             return "holds" if logarithm < -bound else "does not hold", -bound
         case "little_more":
             return "holds" if logarithm <= bound else "does not hold", bound
+
+
+def _diverged(claim: Divergence, arm: ComparedColumn) -> tuple[int, int]:
+    """Seeds whose training diverged, and all of them."""
+    runs = [run for run in arm.runs if run.scale in claim.scales]
+    return len({run.seed for run in runs if run.diverged}), len({run.seed for run in runs})
