@@ -1,15 +1,18 @@
 """Planted effects in folders of runs, and what is said of them."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import fisher_exact
 
 from sr_experiments.report.evidence.collect import collect
 from sr_experiments.report.evidence.intervals import holm
 from sr_experiments.report.evidence.table import build_tables
+from sr_experiments.report.evidence.training_effects import fisher
 from sr_experiments.report.evidence.verdicts import Verdict, judge
 from sr_experiments.report.paper.definition import Paper
 from sr_experiments.report.paper.load import load_paper
@@ -576,3 +579,10 @@ def test_trainings_that_diverge_are_counted(
     assert found.p == (p if p is None else pytest.approx(p))
     assert found.reason == ("one seed" if seeds == 1 else "")
     assert found.where == f"diverged {of_none} of {seeds} without, {of_adjustable} of {seeds} with"
+
+
+def test_fishers_exact_test_is_scipys() -> None:
+    for first, of_first, second, of_second in itertools.product(range(5), (4, 6), range(4), (3, 5)):
+        table = [[first, of_first - first], [second, of_second - second]]
+        expected = pytest.approx(fisher_exact(table).pvalue)
+        assert fisher(first, of_first, second, of_second) == expected

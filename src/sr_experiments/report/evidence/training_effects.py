@@ -5,6 +5,8 @@ import statistics
 from collections.abc import Mapping
 from typing import assert_never
 
+from scipy.special import bdtr
+
 from sr_experiments.report.evidence.cost import timing
 from sr_experiments.report.evidence.effects import ONE_SEED, MeasuredEffect, Outcome
 from sr_experiments.report.evidence.intervals import Interval, mean_difference
@@ -78,22 +80,21 @@ def effect_of_divergence(
     exact test. That they do not is a sign test: fewer than half of those of ``over`` diverge, or
     more than half of those of ``column`` as well. One seed decides nothing.
     """
-    from scipy.stats import binomtest, fisher_exact  # a second, which most reports do not need
-
     (bad, of), (bad_over, of_over) = (_diverged(claim, arm) for arm in (column, over))
     effect = bad_over / of_over - bad / of
     leaning: Outcome = "holds" if effect > 0 and bad_over > of_over / 2 else "does not hold"
     if leaning == "holds":
-        p = fisher_exact([[bad_over, of_over - bad_over], [bad, of - bad]]).pvalue
+        p = fisher(bad_over, of_over, bad, of)
     else:
         mostly = bad_over > of_over / 2  # and then with what should prevent it as well
-        p = binomtest(*((bad, of) if mostly else (bad_over, of_over))).pvalue
+        k, n = (bad, of) if mostly else (bad_over, of_over)
+        p = min(1.0, 2 * float(bdtr(min(k, n - k), n, 0.5)))
     alone = min(of, of_over) < 2
     measured = MeasuredEffect(
         outcome="undecided",
         unit="trainings",
         effect=effect,
-        p=None if alone else float(p),
+        p=None if alone else p,
         leaning=leaning,
         reason=ONE_SEED if alone else "",
         seeds=sorted({run.seed for arm in (column, over) for run in arm.runs}),
@@ -143,6 +144,20 @@ def _leaning(claim: CostClaim, logarithm: float) -> tuple[Outcome, float]:
             return "holds" if logarithm < -bound else "does not hold", -bound
         case "little_more":
             return "holds" if logarithm <= bound else "does not hold", bound
+
+
+def fisher(first: int, of_first: int, second: int, of_second: int) -> float:
+    """The two-sided p-value of Fisher's exact test of two counts.
+
+    `scipy.stats` has it, and takes a second to import.
+    """
+    both, of = first + second, of_first + of_second
+    ways = [
+        math.comb(of_first, k) * math.comb(of_second, both - k)
+        for k in range(max(0, both - of_second), min(of_first, both) + 1)
+    ]
+    seen = math.comb(of_first, first) * math.comb(of_second, second)
+    return sum(way for way in ways if way <= seen) / math.comb(of, both)
 
 
 def _diverged(claim: Divergence, arm: ComparedColumn) -> tuple[int, int]:
