@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
+from sr_experiments.core.cli import reader_has_gone
 from sr_experiments.core.errors import UserError
 from sr_experiments.core.interruption import REQUEUE, Preempted
 
@@ -33,7 +34,9 @@ COMMANDS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     try:
-        return _main(sys.argv[1:] if argv is None else argv)
+        code = _main(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -43,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Preempted as end:
         print(f"{end}; the same command resumes", file=sys.stderr)
         return REQUEUE
+    except BrokenPipeError:
+        return reader_has_gone()
 
 
 def _main(argv: Sequence[str]) -> int:

@@ -1,6 +1,8 @@
 """What every command promises: argument errors, exit codes, a line on stderr."""
 
 import logging
+import subprocess
+import sys
 from fractions import Fraction
 
 import pytest
@@ -91,3 +93,19 @@ def test_warnings_of_the_package_are_shown_once(capsys, monkeypatch):
 
     assert main([]) == main([]) == 0
     assert capsys.readouterr().err == "warning: 3 images missing\n" * 2
+
+
+@pytest.mark.parametrize(
+    "words", [["sr_experiments", "--help"], ["sr_experiments.status", "--json", "."]]
+)
+def test_a_reader_that_has_gone_is_no_failure(environment, words):
+    process = subprocess.Popen(
+        [sys.executable, "-m", *words],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 141

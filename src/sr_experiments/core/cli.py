@@ -5,6 +5,8 @@ Nothing here imports torch, rich or any other large package, so that ``--help`` 
 
 import argparse
 import logging
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -37,7 +39,8 @@ class Parser(argparse.ArgumentParser):
 def command(interrupted: str = "") -> Callable[[Callable[[list[str] | None], int]], Main]:
     """Decorate a command's ``main(argv)`` so that a user's mistake is one line on stderr.
 
-    A :class:`UserError` becomes ``error: ...`` and exit code 2, Ctrl-C a line and exit code 130.
+    A :class:`UserError` becomes ``error: ...`` and exit code 2, Ctrl-C a line and exit code 130, a
+    reader that has gone exit code 141 without a word.
     Warnings that the package logs go to stderr, unless the program has set up logging itself.
 
     Args:
@@ -49,17 +52,31 @@ def command(interrupted: str = "") -> Callable[[Callable[[list[str] | None], int
         def wrapper(argv: list[str] | None = None) -> int:
             try:
                 with _warnings_on_stderr():
-                    return main(argv)
+                    code = main(argv)
+                    sys.stdout.flush()
+                    return code
             except UserError as error:
                 print_error(error)
                 return 2
             except KeyboardInterrupt:
                 print_error(f"interrupted; {interrupted}" if interrupted else "interrupted")
                 return 130
+            except BrokenPipeError:
+                return reader_has_gone()
 
         return wrapper
 
     return decorate
+
+
+def reader_has_gone() -> int:
+    """After a ``BrokenPipeError``: ``head``, say, has seen enough, and nothing more is written.
+
+    Returns:
+        The exit code of a program that SIGPIPE ends.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
 
 
 @contextmanager
