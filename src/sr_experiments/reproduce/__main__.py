@@ -192,7 +192,8 @@ def _sum_up(
     from sr_experiments.core.console import duration
 
     console.rule("summary", align="left")
-    table = Table("Paper", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("Paper", min_width=max(len(paper.name) for paper in papers))
     columns = ("Stages", "Runs", "Computed", "Already there", "Failed", "Tables", "Time")
     for heading in columns:
         table.add_column(heading, justify="right")
