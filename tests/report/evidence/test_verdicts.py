@@ -1,6 +1,7 @@
 """Planted effects in folders of runs, and what is said of them."""
 
 import itertools
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from scipy.stats import fisher_exact
 
 from sr_experiments.report.evidence.collect import collect
-from sr_experiments.report.evidence.intervals import holm
+from sr_experiments.report.evidence.intervals import holm, share
 from sr_experiments.report.evidence.table import build_tables
 from sr_experiments.report.evidence.training_effects import fisher
 from sr_experiments.report.evidence.verdicts import Verdict, judge
@@ -456,6 +457,24 @@ def test_share_of_improved_images(
     assert found.effect == found.win_rate == pytest.approx(better / 100)
     assert found.budgets == ["quick"]
     assert found.same_size
+
+
+def test_too_few_images_for_a_share_are_said(tmp_path: Path, write_run: Writer) -> None:
+    needed = "a share of 80 % takes 16 images, even if all are better"
+    trained = {
+        "choices": {"model": "vdsr", "method": "squared_error"},
+        "settings": {"model.residual": True},
+        "network": "VDSR",
+    }
+    for images, said in ((15, [needed]), (16, [])):
+        for psnr, more in ((30.0, {"bicubic": True}), (31.0, trained)):
+            names = [f"i{k}" for k in range(images)]
+            write_run({"B100": dict.fromkeys(names, (psnr, 0.9))}, also=["y_first"], **more)
+        low, _ = share(np.ones((1, images))).interval
+        assert (low > 0.8) == (images == 16)
+        found = verdict(load_paper("platform"), tmp_path, "success_rate")
+        assert [note for note in found.notes if "takes" in note] == said
+        shutil.rmtree(tmp_path / "runs")
 
 
 def test_the_size_is_that_of_each_column(tmp_path: Path, write_run: Writer) -> None:

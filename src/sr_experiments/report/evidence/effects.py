@@ -25,6 +25,7 @@ from sr_experiments.report.evidence.intervals import (
     Unit,
     crossed,
     holm,
+    images_for,
     pooled,
     share,
 )
@@ -231,6 +232,10 @@ def share_of_images(claim: Share, pairs: PairedScores, comparison: ColumnPair) -
     wins = np.concatenate([first for first, _ in units], axis=1)
     found = share(wins)
     one_seed = len(pairs.seeds) == 1 and not comparison.one_training
+    notes = list(pairs.notes)
+    if (enough := images_for(claim.threshold)) > wins.shape[1]:
+        least = f"{100 * claim.threshold:.0f} %"
+        notes.append(f"a share of {least} takes {enough} images, even if all are better")
     return MeasuredEffect(
         outcome="undecided",
         unit="share",
@@ -243,7 +248,7 @@ def share_of_images(claim: Share, pairs: PairedScores, comparison: ColumnPair) -
         seeds=pairs.seeds,
         win_rate=found.value,
         where=_where(pairs.strata),
-        notes=pairs.notes,
+        notes=notes,
     ).decided(found.p_value(claim.threshold))
 
 

@@ -226,6 +226,15 @@ def share(wins: Values) -> ShareEstimate:
     return ShareEstimate(value, binomial / seeds.variance * narrower)
 
 
+def images_for(threshold: float) -> int:
+    """The fewest photographs that can show a share above a threshold, below 1.
+
+    Wilson's interval of ``n`` out of ``n`` ends at ``n / (n + z^2)``.
+    """
+    z = float(ndtri(_TAIL))
+    return math.floor(z * z * threshold / (1 - threshold)) + 1
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's (1979) adjusted p-values, in the order given; at most 1."""
     adjusted = [0.0] * len(p_values)

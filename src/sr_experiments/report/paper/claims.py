@@ -151,7 +151,7 @@ class Share(_ClaimBase):
 
     kind: Literal["share"]
     metric: Metric = "psnr"
-    threshold: Annotated[float, Field(gt=0, le=1)]
+    threshold: Annotated[float, Field(gt=0, lt=1)]
 
 
 class CostClaim(_ClaimBase):
