@@ -40,8 +40,8 @@ def test_the_differences_between_protocols_are_those_of_a_run() -> None:
 
 
 def test_the_studys_tables_are_those_of_the_results() -> None:
-    file = ROOT / "docs" / "study_tables.py"
-    spec = importlib.util.spec_from_file_location("study_tables", file)
+    file = ROOT / "docs" / "write_study.py"
+    spec = importlib.util.spec_from_file_location("write_study", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -52,12 +52,12 @@ def test_states_come_back_as_they_were_written(begun):
 
 
 def test_what_a_killed_process_left_half_written_is_removed(begun):
-    (begun.path / ".notes").write_text("mine")
+    (begun.path / ".notes.markdown").write_text("mine")  # eight letters, as a temporary has
     killed = [atomic_write(begun.path / "progress.json"), atomic_write(begun.checkpoint)]
     left = [writing.__enter__() for writing in killed]
     begun.begin({"name": "first"})
     assert not any(path.exists() for path in left)
-    assert (begun.path / ".notes").exists() and (begun.path / "status.json").exists()
+    assert (begun.path / ".notes.markdown").exists() and (begun.path / "status.json").exists()
 
 
 def test_scores_and_result_keep_every_digit(begun):

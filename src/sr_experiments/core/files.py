@@ -1,7 +1,6 @@
 """Writing files that are whole or not there."""
 
 import os
-import re
 import tempfile
 import zipfile
 import zlib
@@ -14,9 +13,6 @@ from sr_experiments.core.errors import UserError
 #: What ``zipfile`` raises on damaged content, besides OSError; RuntimeError of a part that seems
 #: to be encrypted or compressed in an unknown way.
 DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, UnicodeError)
-
-#: Names of the temporary files of :func:`atomic_write`.
-_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 @contextmanager
@@ -33,7 +29,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+        prefix = f".{path.name[:40]}."
+        handle, name = tempfile.mkstemp(suffix=".tmp", prefix=prefix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -61,9 +58,8 @@ def remove_left_over(folder: Path) -> None:
 
     Only for a folder that no other process writes.
     """
-    for path in folder.rglob(".*"):
-        if _TEMPORARY.fullmatch(path.name) and path.is_file():
-            path.unlink(missing_ok=True)
+    for path in folder.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

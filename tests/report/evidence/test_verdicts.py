@@ -597,7 +597,8 @@ def test_trainings_that_diverge_are_counted(
     assert found.effect == (of_none - of_adjustable) / seeds
     assert found.p == (p if p is None else pytest.approx(p))
     assert found.reason == ("one seed" if seeds == 1 else "")
-    assert found.where == f"diverged {of_none} of {seeds} without, {of_adjustable} of {seeds} with"
+    none, adjustable = f"{of_none} of {seeds}", f"{of_adjustable} of {seeds}"
+    assert found.where == f"diverged: No clipping {none}, Adjustable clipping {adjustable}"
 
 
 def test_fishers_exact_test_is_scipys() -> None:

@@ -98,7 +98,7 @@ def effect_of_divergence(
         leaning=leaning,
         reason=ONE_SEED if alone else "",
         seeds=sorted({run.seed for arm in (column, over) for run in arm.runs}),
-        where=f"diverged {bad_over} of {of_over} without, {bad} of {of} with",
+        where=f"diverged: {over.label} {bad_over} of {of_over}, {column.label} {bad} of {of}",
     )
     return measured.decided(measured.p)
 

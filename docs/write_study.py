@@ -1,6 +1,6 @@
 """Write what the desk runs found into ``docs/study.md`` and ``README.md``, and draw its figures.
 
-``python docs/study_tables.py``; the text around is written by hand, the numbers are the report's.
+``python docs/write_study.py``; the text around is written by hand, the numbers are the report's.
 """
 
 import re
@@ -17,7 +17,7 @@ from sr_experiments.report.render.verdict_text import verdict_text
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY, README, RUNS = ROOT / "docs" / "study.md", ROOT / "README.md", ROOT / "results" / "desk"
-BEGIN, END = "<!-- main claims: python docs/study_tables.py -->\n", "<!-- end -->\n"
+BEGIN, END = "<!-- main claims: python docs/write_study.py -->\n", "<!-- end -->\n"
 STYLE = ROOT / "src" / "sr_experiments" / "report" / "render" / "templates" / "style.css"
 FIGURES = ROOT / "docs" / "figures"
 #: Papers whose effects are drawn.
