@@ -1,5 +1,6 @@
 """All papers by one command: what it runs, what it survives, and what it would take."""
 
+import io
 import json
 import os
 import signal
@@ -66,6 +67,14 @@ def summary(text: str, paper: str) -> dict[str, int]:
     line = [row.split() for row in text.splitlines() if row.split()[:1] == [paper]][-1]
     names = ("stages", "runs", "computed", "there", "failed", "tables")
     return dict(zip(names, map(int, line[1:7]), strict=True))
+
+
+def test_the_summary_cuts_no_name_at_80_columns():
+    console = Console(file=io.StringIO(), width=80)
+    every = [load_paper(name) for name in papers()]
+    reproduce._sum_up(every, {paper.name: [] for paper in every}, [], console)
+    for paper in every:
+        assert summary(console.file.getvalue(), paper.name)["runs"] == 0
 
 
 @pytest.mark.parametrize(
