@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sr_experiments.data.catalogue import embedded
+from sr_experiments.report.paper.load import load_paper, papers
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 MAKEFILE = (Path(__file__).resolve().parents[1] / "Makefile").read_text()
@@ -30,6 +31,14 @@ def test_the_two_commands_come_first_and_exist():
     assert first[1].split("\n")[:2] == ["make reproduce-tables", "make test"]
     for target in re.findall(r"make ([a-z-]+)", README):
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
+
+
+def test_its_counts_are_those_of_the_papers_and_of_its_summary():
+    every = [load_paper(name) for name in papers()]
+    rows = [re.search(rf"^ {p.name} +(\d+) +(\d+) .*", README, re.MULTILINE) for p in every]
+    assert all(row and int(row[1]) == len(p.stages) for row, p in zip(rows, every, strict=True))
+    assert f" {sum(int(row[2]) for row in rows if row)} runs," in README
+    assert f"each of {sum(len(paper.claims) for paper in every)} claims" in README
 
 
 @pytest.fixture
