@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sr_experiments.report.evidence.deviations import config_of
 from sr_experiments.report.render.jinja import environment
 from sr_experiments.runs.identity import INDIRECT, VOLATILE, flat
-from sr_experiments.runs.records import CONFIG, HISTORY, STATUS
+from sr_experiments.runs.records import HISTORY, STATUS
 
 #: What tells no two curves apart: the seed, and keys whose values follow from others.
 _SAME = (*VOLATILE, *(key for key in INDIRECT if key != "start"), "seed", "benchmarks", "trainer")
@@ -62,14 +63,14 @@ def curves_html(curves: Iterable[TrainingCurve]) -> str:
 
 
 def _read(folder: Path) -> TrainingCurve | None:
-    import yaml
-
     try:
         rows = list(csv.DictReader((folder / HISTORY).read_text(encoding="utf-8").splitlines()))
-        written = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        written = config_of(folder)
+        if written is None:
+            return None
         state = str(json.loads((folder / STATUS).read_text(encoding="utf-8"))["state"])
         settings, seed, scale = flat(written), int(written["seed"]), float(written["scale"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error, yaml.YAMLError):
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None  # copied in part; the report names such folders
     if not rows or not set(_AXES) <= rows[0].keys():
         return None

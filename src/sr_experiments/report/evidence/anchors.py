@@ -70,7 +70,7 @@ def _label(run: Run) -> str:
     if holds(run, BICUBIC_RUNS):
         return "Bicubic"
     network = f"{run.network.name} {run.network.size}".strip() if run.network else "?"
-    file = (config_of(run) or {}).get("weights") or run.value("settings.weights")
+    file = (config_of(run.directory) or {}).get("weights") or run.value("settings.weights")
     return f"{network}, {PurePath(str(file)).name}"
 
 

@@ -11,8 +11,9 @@ import yaml
 
 from sr_experiments.report.evidence.groups import same_value
 from sr_experiments.report.evidence.table import Table
+from sr_experiments.report.paper.load import LOADER
 from sr_experiments.report.paper.recipe import Recipe, Setting, Source, Value, untold
-from sr_experiments.runs.records import CONFIG, Run
+from sr_experiments.runs.records import CONFIG
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def compare_recipes(table: Table) -> ComparedRecipe:
             place = f"{column.label} x{run.scale}"
             places.append(place)
             lacking += untold(recipe)
-            config = config_of(run)
+            config = config_of(run.directory)
             if config is None:
                 unread.append(run.directory.name)
                 continue
@@ -124,9 +125,9 @@ def compare_recipes(table: Table) -> ComparedRecipe:
     )
 
 
-def config_of(run: Run) -> Mapping[str, Any] | None:
-    """The resolved config of a run; None if it cannot be read."""
-    path = run.directory / CONFIG
+def config_of(directory: Path) -> Mapping[str, Any] | None:
+    """The resolved config of a run's directory; None if it cannot be read."""
+    path = directory / CONFIG
     try:
         return _parsed(path, path.stat().st_mtime_ns)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
@@ -136,5 +137,5 @@ def config_of(run: Run) -> Mapping[str, Any] | None:
 @lru_cache(maxsize=1024)
 def _parsed(path: Path, _changed: int) -> Mapping[str, Any] | None:
     """A config file, read once for all renderings."""
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    data = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
     return data if isinstance(data, Mapping) else None

@@ -12,6 +12,9 @@ from sr_experiments.core.paths import shipped
 from sr_experiments.report.paper.consistency import Location, inconsistencies
 from sr_experiments.report.paper.definition import Paper
 
+#: libyaml takes a tenth of the time; not every build of PyYAML has it.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 def papers() -> list[str]:
     """Names of the papers in ``sweeps/``, sorted."""
@@ -72,7 +75,7 @@ def _parse(path: Path) -> tuple[yaml.Node, Any]:
             reason=error.strerror or error,
         ) from None
     try:
-        loader = yaml.SafeLoader(text)
+        loader = LOADER(text)
         root = loader.get_single_node()
         if root is None:
             raise UserError("paper-empty", "{path}:1: the file is empty", path=path)
