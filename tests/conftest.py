@@ -15,6 +15,8 @@ from unittest import mock
 
 import pytest
 
+from warm_process import WarmProcess
+
 # One thread a process, set before torch is imported: the tests run in several processes, and sums
 # come out the same on every machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -168,11 +170,21 @@ def cli(tmp_path: Path, environment: dict[str, str]) -> Cli:
 
 
 @pytest.fixture
+def warm(tmp_path: Path, environment: dict[str, str]) -> Callable[..., WarmProcess]:
+    """Start ``python -m sr_experiments ARGS`` in a process of its own whose imports are done."""
+
+    def start(*args: str, before: Callable[[], None] | None = None, **changes: Any) -> WarmProcess:
+        return WarmProcess(args, tmp_path, environment | changes, before)
+
+    return start
+
+
+@pytest.fixture
 def command(tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     """As ``cli``, but in this process, whose imports are paid for.
 
     For what a command computes, says and returns. What a process of its own is needed for takes
-    ``cli``: starting up, signals, warnings that reach the terminal, several processes.
+    ``warm`` (signals, several processes) or ``cli`` (starting up, what reaches a terminal).
     """
 
     def call(*args: str, module: str = "") -> subprocess.CompletedProcess[str]:

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,12 +14,6 @@ from sr_experiments.runs.records import PROGRESS, Progress
 
 RUN = ["budget=smoke", "logger=csv", "trainer.threads=1"]
 LONG = [*RUN, "training.epochs=4000", "training.checkpoint_every=50"]
-
-
-def start(cwd: Path, environment: dict[str, str], words: list[str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "sr_experiments", *words]
-    log = (cwd / "log").open("wb")
-    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=log, stderr=log)
 
 
 def told(capsys, runs: Path) -> list[dict]:
@@ -37,16 +29,16 @@ def aged(directory: Path, seconds: float, **changes: object) -> None:
     os.utime(file, (then, then))
 
 
-def test_a_run_is_running_and_then_dead(tmp_path, environment, capsys):
+def test_a_run_is_running_and_then_dead(tmp_path, warm, capsys):
     runs = tmp_path / "runs"
-    victim = start(tmp_path, environment, LONG)
+    victim = warm(*LONG)
     try:
         found: list[dict] = []
         for _ in range(1200):
             found = told(capsys, runs) if runs.is_dir() else []
             if found and list(runs.glob("*/*/checkpoints/last.ckpt")):
                 break
-            assert victim.poll() is None, (tmp_path / "log").read_text()
+            assert victim.poll() is None, victim.output
             time.sleep(0.05)
         (one,) = found
         assert one["state"] == "running" and one["progress"]["process"] == victim.pid

@@ -60,9 +60,9 @@ def test_mistakes_are_one_line_and_leave_nothing(args, said, command, tmp_path):
     assert left_over(tmp_path) == []
 
 
-def test_a_run_refused_at_its_start_leaves_no_dashboard_either(cli, tmp_path):
+def test_a_run_refused_at_its_start_leaves_no_dashboard_either(warm, tmp_path):
     two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
-    result = cli("budget=smoke", "logger=wandb", *two, "training.batch_size=3")
+    result = warm("budget=smoke", "logger=wandb", *two, "training.batch_size=3").completed()
     assert result.returncode == 2
     assert result.stderr.startswith("error: training.batch_size=3: not a multiple")
     assert left_over(tmp_path) == []
@@ -126,8 +126,11 @@ def test_low_and_high_resolution_of_different_sizes(command, tmp_path):
     assert left_over(tmp_path) == []
 
 
-def test_a_loss_that_is_no_number_stops_and_says_where(cli, tmp_path):
-    text = fails(cli, "training.lr=1e30", "training.checkpoint_every=1")
+def test_a_loss_that_is_no_number_stops_and_says_where(warm, tmp_path):
+    def completed(*words: str) -> subprocess.CompletedProcess[str]:
+        return warm(*words).completed()
+
+    text = fails(completed, "training.lr=1e30", "training.checkpoint_every=1")
     assert "not a finite number from update 2 on" in text
     assert "its batch was cut from" in text
     (directory,) = (tmp_path / "runs" / "runs").iterdir()

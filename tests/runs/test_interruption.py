@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from warm_process import WarmProcess
+
 TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
 # No checkpoint is due before the end: what is resumed from was saved on request.
 RUN = ["budget=smoke", "logger=csv", "training.epochs=15", "training.updates_per_epoch=20"]
@@ -17,24 +19,22 @@ RUN += ["training.checkpoint_every=100000", "trainer.threads=1"]
 FILES = ("checkpoints/weights.safetensors", "scores.csv", "history.csv")
 
 
-def start(cwd: Path, environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
+def start_sweep(cwd: Path, environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "sr_experiments", *RUN, *words],
+        [sys.executable, "-m", "sr_experiments", "-m", "hydra/launcher=joblib", *RUN, *words],
         cwd=cwd,
         env=environment,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        # A shell's background job ignores SIGINT, and so would all that it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
-def await_training(process: subprocess.Popen[str], runs: Path) -> Path:
+def await_training(process: WarmProcess, runs: Path) -> Path:
     """The run's directory, after its first epoch."""
     deadline = time.monotonic() + 120
     while not any(len(p.read_text().splitlines()) > 1 for p in runs.glob("*/*/history.csv")):
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, process.output
         assert time.monotonic() < deadline, "no epoch in two minutes"
         time.sleep(0.01)
     (directory,) = runs.glob("runs/*")
@@ -45,42 +45,38 @@ def await_training(process: subprocess.Popen[str], runs: Path) -> Path:
     ("number", "code", "words"),
     [(signal.SIGTERM, 75, []), (signal.SIGINT, 130, []), (signal.SIGUSR1, 75, TWO)],
 )
-def test_it_saves_ends_and_resumes_to_the_same_bits(
-    tmp_path, environment, cli, command, number, code, words
-):
+def test_it_saves_ends_and_resumes_to_the_same_bits(tmp_path, warm, command, number, code, words):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    victim = start(tmp_path, environment | {"SR_RUNS": str(broken)}, *words)
+    victim = warm(*RUN, *words, SR_RUNS=str(broken))
     directory = await_training(victim, broken)
     victim.send_signal(number)
-    output, _ = victim.communicate(timeout=60)
-    assert victim.returncode == code, output
-    assert "the same command resumes" in output and "Traceback" not in output
+    assert victim.wait(60) == code, victim.output
+    assert "the same command resumes" in victim.output and "Traceback" not in victim.output
     assert json.loads((directory / "status.json").read_text())["state"] == "interrupted"
     assert json.loads((directory / "progress.json").read_text())["update"] >= 20
     assert (directory / "checkpoints" / "last.ckpt").exists()
     if number == signal.SIGINT:
         return  # as SIGTERM
 
-    again = start(tmp_path, environment | {"SR_RUNS": str(broken)}, *words)
-    output, _ = again.communicate()
-    assert again.returncode == 0, output
-    assert "going on from its last checkpoint" in output
-    alone = cli if words else command  # a process group is made once in a process
-    undisturbed = alone(*RUN, *words, f"paths.runs={whole}")
-    assert undisturbed.returncode == 0, undisturbed.stderr
-    assert "going on from" not in undisturbed.stdout
+    again = warm(*RUN, *words, SR_RUNS=str(broken))
+    assert again.wait() == 0, again.output
+    assert "going on from its last checkpoint" in again.output
+    undisturbed = warm(*RUN, *words, SR_RUNS=str(whole))
+    assert undisturbed.wait() == 0, undisturbed.output
+    assert "going on from" not in undisturbed.output
     reference = whole / "runs" / directory.name
     for file in FILES:
         assert (directory / file).read_bytes() == (reference / file).read_bytes(), file
 
 
-def test_before_there_is_anything_to_save_it_ends_at_once(tmp_path, environment):
-    process = start(tmp_path, environment | {"SR_RUNS": str(tmp_path / "runs")})
-    assert process.stdout is not None
-    process.stdout.readline()  # its title: images are read, the network is built
+def test_before_there_is_anything_to_save_it_ends_at_once(warm):
+    process = warm(*RUN)
+    deadline = time.monotonic() + 120
+    while "updates on" not in process.output:  # its title: the network is built
+        assert process.poll() is None and time.monotonic() < deadline, process.output
+        time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    assert process.returncode == 75
+    assert process.wait(60) == 75
 
 
 IMPORTING = """
@@ -113,40 +109,28 @@ def test_a_library_is_imported_whole_before_it_ends(tmp_path, environment):
     assert process.stdout.endswith("whole\n") and "Traceback" not in process.stderr
 
 
-LAUNCHER = """
-import signal, sys
-from sr_experiments.__main__ import main
-
-def requeue(number, frame):
-    print("requeued", flush=True)
-    {ends}
-
-signal.signal(signal.SIGUSR2, requeue)
-sys.exit(main(sys.argv[1:]))
-"""
+def requeue_ends() -> None:
+    """As submitit does, which SLURM warns before the time limit of a sweep's job."""
+    signal.signal(signal.SIGUSR2, lambda *_: (print("requeued", flush=True), sys.exit(3)))
 
 
-@pytest.mark.parametrize(
-    ("ends", "code"), [("sys.exit(3)", 3), ("raise ValueError('too many times')", 75)]
-)
-def test_it_saves_before_a_launcher_that_took_the_signal_requeues(
-    tmp_path, environment, ends, code
-):
-    # As submitit does, which SLURM warns before the time limit of a sweep's job.
-    runs = tmp_path / "runs"
-    victim = subprocess.Popen(
-        [sys.executable, "-c", LAUNCHER.format(ends=ends), *RUN],
-        cwd=tmp_path,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    directory = await_training(victim, runs)
+def requeue_fails() -> None:
+    """Submitit after the last of its times."""
+
+    def fail(*_: object) -> None:
+        print("requeued", flush=True)
+        raise ValueError("too many times")
+
+    signal.signal(signal.SIGUSR2, fail)
+
+
+@pytest.mark.parametrize(("before", "code"), [(requeue_ends, 3), (requeue_fails, 75)])
+def test_it_saves_before_a_launcher_that_took_the_signal_requeues(tmp_path, warm, before, code):
+    victim = warm(*RUN, before=before)
+    directory = await_training(victim, tmp_path / "runs")
     victim.send_signal(signal.SIGUSR2)
-    output, _ = victim.communicate(timeout=60)
-    assert victim.returncode == code, output
-    assert output.count("requeued") == 1 and "Traceback" not in output
+    assert victim.wait(60) == code, victim.output
+    assert victim.output.count("requeued") == 1 and "Traceback" not in victim.output
     assert json.loads((directory / "status.json").read_text())["state"] == "interrupted"
     assert (directory / "checkpoints" / "last.ckpt").exists()
 
@@ -163,8 +147,7 @@ def is_alive(process: int) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_workers_of_a_sweep_save_and_end_with_it(tmp_path, environment, number):
-    words = ["-m", "hydra/launcher=joblib", "seed=0,1,2,3", "training.epochs=4000"]
-    sweep = start(tmp_path, environment, *words)
+    sweep = start_sweep(tmp_path, environment, "seed=0,1,2,3", "training.epochs=4000")
     runs = tmp_path / "runs"
     deadline = time.monotonic() + 120
     while len(list(runs.glob("runs/*/history.csv"))) < 2:
@@ -202,8 +185,7 @@ def processes_of(runs: Path) -> set[int]:
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_workers_that_have_just_begun_end_with_a_killed_sweep(tmp_path, environment):
     runs = tmp_path / "runs"
-    words = ["-m", "hydra/launcher=joblib", "seed=0,1", "training.epochs=4000"]
-    sweep = start(tmp_path, environment | {"SR_RUNS": str(runs)}, *words)
+    sweep = start_sweep(tmp_path, environment, "seed=0,1", "training.epochs=4000")
     deadline = time.monotonic() + 120
     while len(processes_of(runs)) < 3:
         assert sweep.poll() is None, sweep.communicate()[0]

@@ -4,8 +4,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,11 +41,11 @@ def processes_with(word: str) -> list[int]:
     return found
 
 
-def test_two_processes_give_the_scores_of_one(cli, command, tmp_path):
+def test_two_processes_give_the_scores_of_one(warm, command, tmp_path):
     # Parents, too: both runs begin with the weights of another one. And inside a sweep.
     common = [*SMOKE, "trainer.precision=64-true", "start={seed: 7}"]
     one = command(*common, "trainer=cpu", f"paths.runs={tmp_path / 'one'}")
-    two = cli("-m", *common, *TWO, f"paths.runs={tmp_path / 'two'}")
+    two = warm("-m", *common, *TWO, f"paths.runs={tmp_path / 'two'}").completed()
     assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
     said = [r.stdout.splitlines()[:-1] for r in (one, two)]
     assert said[0] == said[1]  # by one process only
@@ -74,8 +72,8 @@ def test_two_processes_give_the_scores_of_one(cli, command, tmp_path):
         ("training.batch_size=3", "training.batch_size=3: not a multiple of the 2 processes"),
     ],
 )
-def test_a_failure_ends_all_processes_with_one_line(cli, tmp_path, override, line):
-    result = cli(*SMOKE, *TWO, override)
+def test_a_failure_ends_all_processes_with_one_line(warm, tmp_path, override, line):
+    result = warm(*SMOKE, *TWO, override).completed()
     assert result.returncode == 2
     assert result.stderr.startswith(f"error: {line}")
     assert len(result.stderr.splitlines()) == 1
@@ -84,31 +82,28 @@ def test_a_failure_ends_all_processes_with_one_line(cli, tmp_path, override, lin
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
 @pytest.mark.parametrize("victim", ["leader", "helper"])
-def test_nobody_outlives_a_killed_process_and_the_run_resumes(cli, environment, tmp_path, victim):
+def test_nobody_outlives_a_killed_process_and_the_run_resumes(warm, tmp_path, victim):
     args = [*SMOKE, *TWO, "training.updates_per_epoch=100", "training.checkpoint_every=5"]
-    command = [sys.executable, "-m", "sr_experiments", *args]
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-    ) as leader:
-        deadline = time.monotonic() + 300
-        while not list(tmp_path.glob("runs/runs/*/checkpoints/last.ckpt")):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        helpers = [p for p in processes_with(str(tmp_path)) if p != leader.pid]
-        os.kill(leader.pid if victim == "leader" else helpers[0], signal.SIGKILL)
-        _, stderr = leader.communicate(timeout=300)
+    leader = warm(*args)
+    deadline = time.monotonic() + 300
+    while not list(tmp_path.glob("runs/runs/*/checkpoints/last.ckpt")):
+        assert leader.poll() is None and time.monotonic() < deadline, leader.output
+        time.sleep(0.05)
+    (helper,) = processes_with(str(tmp_path))
+    os.kill(leader.pid if victim == "leader" else helper, signal.SIGKILL)
+    ended = leader.completed()
     deadline = time.monotonic() + 60
     while processes_with(str(tmp_path)) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert processes_with(str(tmp_path)) == []
     if victim == "helper":
-        assert leader.returncode == 2
-        assert stderr.decode().startswith("error: process 1 of this distributed run ended (signal")
-        assert len(stderr.splitlines()) == 1
+        assert ended.returncode == 2
+        assert ended.stderr.startswith("error: process 1 of this distributed run ended (signal")
+        assert len(ended.stderr.splitlines()) == 1
         status = json.loads((the_run(tmp_path / "runs") / "status.json").read_text())
         assert status["state"] == "failed"
         return
-    resumed = cli(*args)
+    resumed = warm(*args).completed()
     assert resumed.returncode == 0, resumed.stderr
     assert "going on from its last checkpoint" in resumed.stdout
 

@@ -4,7 +4,6 @@ import itertools
 import json
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sr_experiments.runs.directory import RunDirectory
+from warm_process import WarmProcess
 
 RUN = [
     "budget=smoke",
@@ -23,29 +23,17 @@ RUN = [
 ]
 
 
-def start(cwd: Path, environment: dict[str, str], *args: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "sr_experiments", *RUN, *args]
-    return subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-
-
 def only_run(runs: Path) -> Path:
     (status,) = runs.glob("runs/*-s0-*/status.json")  # a teacher has another seed
     return status.parent
 
 
 def kill_after_checkpoint(
-    process: subprocess.Popen[str], runs: Path, delay: float, name: str = "last.ckpt"
+    process: WarmProcess, runs: Path, delay: float, name: str = "last.ckpt"
 ) -> None:
     deadline = time.monotonic() + 120
     while not list(runs.glob(f"runs/*-s0-*/checkpoints/{name}")):
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, process.output
         assert time.monotonic() < deadline, "no checkpoint in two minutes"
         time.sleep(0.01)
     time.sleep(delay)
@@ -63,12 +51,10 @@ def kill_after_checkpoint(
         (7, ["model=vdsr", "training.scales=[2,3]", "method=fitnet", "teacher={seed: 1}"]),
     ],
 )
-def test_killed_anywhere_the_same_command_ends_bit_identical(
-    every, words, tmp_path, environment, command
-):
+def test_killed_anywhere_the_same_command_ends_bit_identical(every, words, tmp_path, warm, command):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     often = [*words, f"training.checkpoint_every={every}"]
-    victim = start(tmp_path, environment | {"SR_RUNS": str(broken)}, *often)
+    victim = warm(*RUN, *often, SR_RUNS=str(broken))
     kill_after_checkpoint(victim, broken, delay=every / 100)
     undisturbed = command(*RUN, *words, f"paths.runs={whole}")
     assert undisturbed.returncode == 0, undisturbed.stderr
@@ -76,10 +62,9 @@ def test_killed_anywhere_the_same_command_ends_bit_identical(
     directory = only_run(broken)
     status = json.loads((directory / "status.json").read_text())
     assert status["state"] == "running", "it was to be killed in the middle"
-    again = start(tmp_path, environment | {"SR_RUNS": str(broken)}, *often)
-    output, _ = again.communicate()
-    assert again.returncode == 0, output
-    assert "going on from its last checkpoint" in output
+    again = warm(*RUN, *often, SR_RUNS=str(broken))
+    assert again.wait() == 0, again.output
+    assert "going on from its last checkpoint" in again.output
 
     reference = only_run(whole)
     assert directory.name == reference.name
@@ -126,10 +111,10 @@ def test_a_clock_that_jumps_changes_nothing(command, tmp_path, monkeypatch):
     assert 0 < measured["validation_seconds"] < 600 and 0 < measured["seconds"] < 600
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(tmp_path, environment, command):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(tmp_path, warm, command):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     often = ["training.checkpoint_every=7"]
-    victim = start(tmp_path, environment | {"SR_RUNS": str(broken)}, *often)
+    victim = warm(*RUN, *often, SR_RUNS=str(broken))
     kill_after_checkpoint(victim, broken, delay=0, name="before.ckpt")
     undisturbed = command(*RUN, f"paths.runs={whole}")
     assert undisturbed.returncode == 0, undisturbed.stderr
@@ -141,11 +126,10 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(tmp_path, enviro
     content[middle : middle + 200] = bytes(200)  # more than the space between two tensors
     last.unlink()  # the one before may be the same file still
     last.write_bytes(content)
-    again = start(tmp_path, environment | {"SR_RUNS": str(broken)}, *often)
-    output, _ = again.communicate()
-    assert again.returncode == 0, output
-    assert "last.ckpt is damaged; going on from the one before" in output
-    assert "going on from its last checkpoint" in output
+    again = warm(*RUN, *often, SR_RUNS=str(broken))
+    assert again.wait() == 0, again.output
+    assert "last.ckpt is damaged; going on from the one before" in again.output
+    assert "going on from its last checkpoint" in again.output
     for file in ["checkpoints/weights.safetensors", "scores.csv", "history.csv"]:
         assert (directory / file).read_bytes() == (reference / file).read_bytes(), file
     assert not last.with_name("before.ckpt").exists()

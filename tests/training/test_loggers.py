@@ -104,9 +104,7 @@ def test_a_sweep_is_a_run_for_each_job_and_one_for_its_table(
     assert list((folder / "wandb").glob("offline-run-*/**/verdicts*.table.json"))
 
 
-def test_a_failed_run_and_an_interrupted_one_that_goes_on(
-    command, tmp_path, environment, logged_records
-):
+def test_a_failed_run_and_an_interrupted_one_that_goes_on(command, warm, tmp_path, logged_records):
     result = command("budget=smoke", "training.lr=1e30", "logger=wandb")
     assert result.returncode == 2
     (failed,) = (tmp_path / "runs" / "runs").iterdir()
@@ -114,9 +112,7 @@ def test_a_failed_run_and_an_interrupted_one_that_goes_on(
     assert only(said, "exit")["exit_code"] == 1
 
     words = ["budget=smoke", "logger=wandb", "training.epochs=12", "training.updates_per_epoch=50"]
-    command = [sys.executable, "-m", "sr_experiments", *words]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, **quiet)
+    process = warm(*words)
     directory = None
     while directory is None:
         assert process.poll() is None
@@ -125,7 +121,7 @@ def test_a_failed_run_and_an_interrupted_one_that_goes_on(
         directory = next((p.parent for p in found if len(p.read_text().splitlines()) > 2), None)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 75
-    assert subprocess.run(command, cwd=tmp_path, env=environment, **quiet).returncode == 0
+    assert warm(*words).wait() == 0
     first, second = logged_records(directory)
     assert only(first, "run")["run_id"] == only(second, "run")["run_id"]
     assert (only(first, "exit")["exit_code"], only(second, "exit")["exit_code"]) == (1, 0)
