@@ -159,17 +159,31 @@ def kernel_taps(
 
 
 def _resize_rows(image: Tensor, out: int, scale: float, border: Border) -> Tensor:
-    """One separable pass, along the last axis but one: ``(..., L, W)`` -> ``(..., out, W)``.
-
-    Rows are contiguous in memory, so every step works on whole rows; the other axis is transposed
-    for its pass.
-    """
-    length, width = image.shape[-2:]
+    """One separable pass, along the last axis but one: ``(..., L, W)`` -> ``(..., out, W)``."""
+    length = image.shape[-2]
     if scale == 1.0 and out == length:
         return image
     # float64 for bytes: sums that end on .5 must round as MATLAB's doubles do.
     dtype = torch.float64 if image.dtype in (torch.uint8, torch.float64) else torch.float32
-    source, weights = kernel_taps(length, out, scale, border, dtype, image.device)
+    return mix_rows(image, *kernel_taps(length, out, scale, border, dtype, image.device))
+
+
+def mix_rows(image: Tensor, source: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sums of rows, as :func:`kernel_taps` gives them.
+
+    Rows are contiguous in memory, so every step works on whole rows; for sums of columns an image
+    is transposed, as picking values out of each row takes four times as long.
+
+    Args:
+        image: ``(..., L, W)``, uint8 or floating-point.
+        source: indices of rows, ``(taps, out)``.
+        weights: theirs, in the dtype of the sums.
+
+    Returns:
+        ``(..., out, W)`` in the image's dtype; uint8 is clipped and rounded.
+    """
+    length, width = image.shape[-2:]
+    out = source.shape[1]
     planes = image.reshape(-1, length, width)
     if image.device.type != "cpu":
         return _mix(planes, source, weights, image.dtype).view(*image.shape[:-2], out, width)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sr_experiments.imaging.resize import kernel_taps
+from sr_experiments.imaging.resize import kernel_taps, mix_rows
 from sr_experiments.models.network import Network
 
 #: PyTorch computes a convolution of at most 20,480 values by another method, which rounds
@@ -148,13 +148,7 @@ def imresize_part(
         image = image.narrow(axis, first, last - first + 1)
         taps.append((source - first, weights))
     image = convert(image)
-    for axis, (source, weights) in zip((-2, -1), taps, strict=True):
-        shape = (-1, 1) if axis == -2 else (-1,)
-        total: Tensor | None = None
-        for index, weight in zip(source, weights, strict=True):
-            line = image.index_select(axis, index.to(image.device))
-            weight = weight.to(image.device, image.dtype).view(shape)
-            total = line * weight if total is None else torch.addcmul(total, line, weight)
-        assert total is not None  # a kernel has taps
-        image = total
+    for source, weights in taps:
+        weights = weights.to(image.device, image.dtype)
+        image = mix_rows(image, source.to(image.device), weights).transpose(-1, -2).contiguous()
     return image
