@@ -16,6 +16,9 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from tempfile import mkdtemp
 
+# For every process of the tests that is started by `forkserver`.
+multiprocessing.set_forkserver_preload(["sr_experiments.runs.execute", "warm_process"])
+
 
 class WarmProcess:
     """``python -m sr_experiments WORDS``, with what the tests use of :class:`subprocess.Popen`.
@@ -37,7 +40,6 @@ class WarmProcess:
         self.words = words
         self._files = [Path(mkdtemp(dir=cwd, prefix=".output")) / n for n in ("stdout", "stderr")]
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["sr_experiments.runs.execute", "warm_process"])
         arguments = (words, str(cwd), dict(environment), self._files, before)
         self._process: ForkServerProcess = context.Process(target=_command, args=arguments)
         self._process.start()

@@ -45,7 +45,7 @@ def worker(rank: int, folder: str) -> None:
 
 
 def test_two_processes_give_what_one_gives(tmp_path):
-    mp.spawn(worker, args=(str(tmp_path),), nprocs=2)
+    mp.start_processes(worker, (str(tmp_path),), nprocs=2, start_method="forkserver")
     alone = Scores(N_IMAGES)
     for index in reversed(range(N_IMAGES)):
         alone.update(index, *example(index), 2)

@@ -25,7 +25,7 @@ def train_in_two(
     """What both processes end with, each having seen every other image of ``x``."""
     out = folder / "state"
     arguments = (make, str(folder / "meet"), x, y, str(out))
-    multiprocessing.start_processes(_process, arguments, nprocs=2, start_method="spawn")
+    multiprocessing.start_processes(_process, arguments, nprocs=2, start_method="forkserver")
     return [torch.load(f"{out}{rank}", weights_only=True) for rank in (0, 1)]
 
 

@@ -195,7 +195,7 @@ def test_a_stage_whose_process_is_killed_does_not_end_the_next(places, capfd, mo
 
 def test_ctrl_c_ends_everything_and_the_same_command_goes_on(environment, places, tmp_path):
     # Trainings of seconds, so that the first is caught at work.
-    longer = "training.updates_per_epoch=150"
+    longer = "training.updates_per_epoch=80"
     words = ["swa", *SMOKE, "scheduler.factor=0.5,0.3", longer]
     command = [sys.executable, "-m", "sr_experiments.reproduce", *words]
 

@@ -71,7 +71,7 @@ def in_two(folder: Path) -> list[dict[str, tuple[Tensor, Tensor]]]:
     """What both of two processes find."""
     out = folder / "found"
     arguments = (str(folder / "meet"), str(out))
-    multiprocessing.start_processes(_process, arguments, nprocs=2, start_method="spawn")
+    multiprocessing.start_processes(_process, arguments, nprocs=2, start_method="forkserver")
     return [torch.load(f"{out}{rank}", weights_only=True) for rank in (0, 1)]
 
 
