@@ -1,6 +1,7 @@
 """The suite from Python, for notebooks and other programs.
 
-Images are uint8 arrays ``(H, W, 3)``, or paths of files.
+Images are uint8 arrays ``(H, W, 3)``, or paths of files. Import it before torch: OpenMP's workers
+then do not spin, which makes everything many times slower on cores that other processes use.
 
 >>> from skimage.data import astronaut
 >>> from sr_experiments.api import downscale, score, upscale
