@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.plugins.sweeper import Sweeper
 
 from sr_experiments import __main__
 from sr_experiments.core.paths import conf_dir
@@ -56,7 +56,7 @@ def test_an_experiment_is_executed(name, environment, monkeypatch, capsys, tmp_p
     for variable in ("SR_RUNS", "SR_REPORT", "SR_DATA", "SR_CACHE", "COLUMNS"):
         monkeypatch.setenv(variable, environment[variable])
     # Hydra composes each job, and then composes it once more to launch it.
-    monkeypatch.setattr(BasicSweeper, "validate_batch_is_legal", lambda *_: None)
+    monkeypatch.setattr(Sweeper, "validate_batch_is_legal", lambda *_: None)
     args = [f"+experiment={name}", "-m", "budget=smoke", "logger=csv", "trainer.progress=none"]
     args += ["benchmarks.save_images=false"]
     paper = PAPERS[name]
