@@ -49,7 +49,14 @@ def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
     """
     if rgb.dtype == torch.uint8:
         rgb = rgb.double()
-    return torch.cat([luma(rgb), _mixed(rgb, CHROMA_WEIGHTS) / 255.0 + CHROMA_OFFSET], dim=-3)
+    return torch.cat([luma(rgb), chroma(rgb)], dim=-3)
+
+
+def chroma(rgb: Tensor) -> Tensor:
+    """Cb and Cr of :func:`rgb_to_ycbcr`: ``(..., 2, H, W)``."""
+    if rgb.dtype == torch.uint8:
+        rgb = rgb.double()
+    return _mixed(rgb, CHROMA_WEIGHTS).div_(255.0).add_(CHROMA_OFFSET)
 
 
 def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
@@ -63,13 +70,17 @@ def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
     """
     forth = torch.tensor([LUMA_WEIGHTS, *CHROMA_WEIGHTS], dtype=torch.float64)
     offset = ycbcr.new_tensor([LUMA_OFFSET, CHROMA_OFFSET, CHROMA_OFFSET]).view(3, 1, 1)
-    return _mixed(ycbcr - offset, torch.linalg.inv(forth).tolist()) * 255.0
+    return _mixed(ycbcr - offset, torch.linalg.inv(forth).tolist()).mul_(255.0)
 
 
 def _mixed(image: Tensor, rows: Sequence[Sequence[float]]) -> Tensor:
-    # Written out, because a matrix product may run in a GPU's reduced precision.
+    # Written out, because a matrix product may run in a GPU's reduced precision; and in place, as
+    # fresh memory for each step takes as long as the sums.
     first, second, third = image.unbind(-3)
-    return torch.stack([a * first + b * second + c * third for a, b, c in rows], dim=-3)
+    mixed = image.new_empty(*image.shape[:-3], len(rows), *image.shape[-2:])
+    for plane, (a, b, c) in zip(mixed.unbind(-3), rows, strict=True):
+        torch.mul(first, a, out=plane).add_(b * second).add_(c * third)
+    return mixed
 
 
 def demo_luma(rgb: Tensor, grey: bool = False) -> Tensor:
@@ -91,4 +102,4 @@ def demo_luma(rgb: Tensor, grey: bool = False) -> Tensor:
 
 def round_to_uint8(values: Tensor) -> Tensor:
     """Clip to [0, 255] and round half away from zero to uint8: the field's last step."""
-    return values.clamp(0, 255).add(0.5).floor().to(torch.uint8)
+    return values.clamp(0, 255).add_(0.5).floor_().to(torch.uint8)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from sr_experiments.core.errors import UserError
 from sr_experiments.imaging.colour import (
+    chroma,
     demo_luma,
     luma,
-    rgb_to_ycbcr,
     round_to_uint8,
     ycbcr_to_rgb,
 )
@@ -196,8 +196,8 @@ def upscale(network: Network, lr: Tensor) -> Tensor:
     """
     sr = _applied(network, network.encode(lr))
     if network.colour == "y":
-        chroma = imresize(rgb_to_ycbcr(lr)[:, 1:], network.scale)
-        sr = ycbcr_to_rgb(torch.cat([sr.to(chroma.dtype), chroma], dim=1))
+        colours = imresize(chroma(lr), network.scale)
+        sr = ycbcr_to_rgb(torch.cat([sr.to(colours.dtype), colours], dim=1))
     return round_to_uint8(sr)
 
 

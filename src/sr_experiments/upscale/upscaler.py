@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sr_experiments.core.device import free_memory
 from sr_experiments.core.errors import UserError
-from sr_experiments.imaging.colour import rgb_to_ycbcr, round_to_uint8, ycbcr_to_rgb
+from sr_experiments.imaging.colour import chroma, round_to_uint8, ycbcr_to_rgb
 from sr_experiments.imaging.resize import imresize
 from sr_experiments.models.network import Network, prepare
 from sr_experiments.upscale.arguments import MAX_SCALE
@@ -228,14 +228,14 @@ class Upscaler:
         columns = slice(s * (x0 - left), s * (x1 - left))
         sr = self._output(network.encode(part))[..., rows, columns].mul(255)
         if network.colour == "y":
-            chroma = imresize_part(
+            colours = imresize_part(
                 images, s, window.kept_rows, window.kept_columns, self._chroma_of
             )
-            sr = ycbcr_to_rgb(torch.cat([sr.to(chroma.dtype), chroma], dim=1))
+            sr = ycbcr_to_rgb(torch.cat([sr.to(colours.dtype), colours], dim=1))
         return sr
 
     def _chroma_of(self, images: Tensor) -> Tensor:
-        return rgb_to_ycbcr(images.to(self.device))[:, 1:]
+        return chroma(images.to(self.device))
 
     def _output(self, encoded: Tensor) -> Tensor:
         """``(N, C, h, w)`` -> ``(N, C, s h, s w)``, the mean of eight with self-ensemble."""
