@@ -1,10 +1,10 @@
 """Whether the columns of every claim of `sweeps/` are trained by its paper's experiments.
 
-`python benchmarks/claims_have_runs.py [BUDGET]` composes all jobs, which takes minutes, trains
+`python benchmarks/claims_have_runs.py [BUDGET ...]` composes all jobs, which takes minutes, trains
 nothing, and prints each claim whose columns do not meet in one table at each of its scales.
 """
 
-import sys
+import argparse
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,7 +92,9 @@ def unmet(name: str, budget: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    budgets = sys.argv[1:] or ["paper"]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("budgets", nargs="*", default=["paper"], metavar="BUDGET")
+    budgets = parser.parse_args().budgets
     lines = [line for budget in budgets for name in papers() for line in unmet(name, budget)]
     print("\n".join(lines) or "every claim has its runs")
     raise SystemExit(bool(lines))
