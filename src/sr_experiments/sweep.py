@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import signal
 import threading
 import time
 import traceback
@@ -144,8 +145,21 @@ def job(_: DictConfig) -> None:
         return
     folder = Path(str(HydraConfig.get().sweep.dir))
     number, overrides = int(HydraConfig.get().job.num), list(HydraConfig.get().overrides.task)
-    began = time.monotonic()
     record = JobRecord(number, overrides, "died", process=os.getpid() if _worker.is_set() else None)
+    try:
+        with interruptible():
+            _recorded(folder, record)
+    except (KeyboardInterrupt, SystemExit) as end:
+        why = str(end) if isinstance(end, Preempted) else None
+        _write(folder, replace(record, state="interrupted", error=why))
+        if _worker.is_set():
+            _await_other_workers(folder)
+            os._exit(REQUEUE)  # else the worker would begin the next job
+        raise
+
+
+def _recorded(folder: Path, record: JobRecord) -> None:
+    began = time.monotonic()
     _write(folder, record)  # what stays if the process is killed
     try:
         outcome = run(compose_job())
@@ -156,12 +170,6 @@ def job(_: DictConfig) -> None:
         # A defect, not a user's mistake: its traceback is shown, and the other jobs still run.
         traceback.print_exc()
         record = replace(record, state="failed", error=f"{type(error).__name__}: {error}")
-    except (KeyboardInterrupt, SystemExit) as end:
-        why = str(end) if isinstance(end, Preempted) else None
-        _write(folder, replace(record, state="interrupted", error=why))
-        if _worker.is_set():
-            os._exit(REQUEUE)  # else the worker would begin the next job
-        raise
     if record.error:
         Console(stderr=True).print(f"  failed: {record.error}", highlight=False, markup=False)
     _write(folder, replace(record, seconds=time.monotonic() - began))
@@ -173,6 +181,15 @@ _worker = threading.Event()
 
 def _begin_worker(sweep: int) -> None:
     _worker.set()
+
+    def between_jobs(*_: object) -> None:
+        if os.getppid() != sweep:
+            os._exit(REQUEUE)
+
+    # A worker with nothing to save would end first, and joblib then kills those that save.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as for a shell's background job
+            signal.signal(number, between_jobs)
     end_with_parent(sweep)
 
 
@@ -191,7 +208,22 @@ def _workers_end_with_us() -> None:
 
 def _end_workers(folder: Path) -> None:
     """Let jobs in other processes of this machine save; joblib would kill them."""
-    end_all(job.process for job in _read(folder) if job.process and job.state == "died")
+    end_all(_under_way(folder))
+
+
+def _await_other_workers(folder: Path, patience: float = 20.0) -> None:
+    """Let the others save too: joblib kills all workers as soon as one has ended.
+
+    For 20 seconds: if this worker alone was asked to end, the others train on.
+    """
+    deadline = time.monotonic() + patience
+    while set(_under_way(folder)) - {os.getpid()} and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _under_way(folder: Path) -> list[int]:
+    """The workers that have neither finished their jobs nor saved them."""
+    return [job.process for job in _read(folder) if job.process and job.state == "died"]
 
 
 def conclude(

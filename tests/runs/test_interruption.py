@@ -27,6 +27,7 @@ def start_sweep(cwd: Path, environment: dict[str, str], *words: str) -> subproce
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
 
 
@@ -145,6 +146,10 @@ def is_alive(process: int) -> bool:
         return False
 
 
+def states(runs: Path) -> list[str]:
+    return [json.loads(p.read_text())["state"] for p in runs.glob("runs/*/status.json")]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_workers_of_a_sweep_save_and_end_with_it(tmp_path, environment, number):
     sweep = start_sweep(tmp_path, environment, "seed=0,1,2,3", "training.epochs=4000")
@@ -155,7 +160,15 @@ def test_workers_of_a_sweep_save_and_end_with_it(tmp_path, environment, number):
         assert time.monotonic() < deadline, "no two trainings in two minutes"
         time.sleep(0.01)
     progress = [json.loads(p.read_text()) for p in runs.glob("runs/*/progress.json")]
+    slow = progress[0]["process"]
+    os.kill(slow, signal.SIGSTOP)
     sweep.send_signal(number)
+    deadline = time.monotonic() + 60
+    while not any(state == "interrupted" for state in states(runs)):
+        assert time.monotonic() < deadline, "no worker has saved"
+        time.sleep(0.01)
+    time.sleep(1)  # in which the end of one worker would be seen, and the other killed
+    os.kill(slow, signal.SIGCONT)
     output, _ = sweep.communicate(timeout=60)
     assert sweep.returncode == (75 if number == signal.SIGTERM else -number), output
     assert "Traceback" not in output
@@ -165,9 +178,31 @@ def test_workers_of_a_sweep_save_and_end_with_it(tmp_path, environment, number):
     while any(is_alive(worker) for worker in workers):
         assert time.monotonic() < deadline, "a worker is left"
         time.sleep(0.1)
-    ended = [json.loads(p.read_text()) for p in runs.glob("runs/*/status.json")]
-    assert [one["state"] for one in ended] == ["interrupted"] * 2  # and no further one began
+    assert states(runs) == ["interrupted"] * 2  # and no further one began
     assert len(list(runs.glob("runs/*/checkpoints/last.ckpt"))) == 2
+
+
+def test_a_worker_without_a_job_lets_the_others_save(tmp_path, environment):
+    sweep = start_sweep(tmp_path, environment, "training.epochs=1,4000")
+    runs = tmp_path / "runs"
+    deadline = time.monotonic() + 120
+    while sorted(states(runs)) != ["finished", "running"]:
+        assert sweep.poll() is None, sweep.communicate()[0]
+        assert time.monotonic() < deadline, "no training beside one that has ended"
+        time.sleep(0.01)
+    (running,) = (p for p in runs.glob("runs/*/status.json") if "running" in p.read_text())
+    while not running.with_name("history.csv").exists():
+        assert time.monotonic() < deadline, "no epoch in two minutes"
+        time.sleep(0.01)
+    slow = json.loads(running.with_name("progress.json").read_text())["process"]
+    os.kill(slow, signal.SIGSTOP)
+    os.killpg(sweep.pid, signal.SIGINT)  # as a terminal does
+    time.sleep(1)  # in which an end of the other would be seen, and this one killed
+    os.kill(slow, signal.SIGCONT)
+    output, _ = sweep.communicate(timeout=60)
+    assert sweep.returncode == 130, output
+    assert sorted(states(runs)) == ["finished", "interrupted"]
+    assert running.with_name("checkpoints").joinpath("last.ckpt").exists()
 
 
 def processes_of(runs: Path) -> set[int]:
