@@ -59,11 +59,11 @@ test: $(READY) ## Lint, type check and test
 	$(VENV)/bin/ruff check src tests benchmarks drills docs
 	$(VENV)/bin/ruff format --check src tests benchmarks drills docs
 	$(VENV)/bin/mypy
-	$(RUN) -m pytest -n auto --maxprocesses 4 --dist worksteal
+	$(RUN) -m pytest -n auto --dist worksteal
 
 test-isa: $(READY) ## Test networks, scores and images with the instructions of older processors
-	ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default $(RUN) -m pytest -n auto --maxprocesses 4 $(QUICK)
-	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(RUN) -m pytest -n auto --maxprocesses 4 $(QUICK)
+	ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default $(RUN) -m pytest -n auto $(QUICK)
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(RUN) -m pytest -n auto $(QUICK)
 
 bench: $(READY) ## Time patches, an update, scoring, bicubic and start-up, beside peers if given
 	$(RUN) benchmarks/bench.py $(OPTIONS)

@@ -29,7 +29,8 @@ def anchor_grid(tables: Sequence[Table], runs: Sequence[Run]) -> list[list[str]]
         if weights and run.value("choices.method") == "none":
             columns.setdefault(str(weights), []).append(run)
     lines: list[tuple[list[str], dict[str, str]]] = []
-    for (scale, dataset, protocols), digits in sorted(_places(tables).items(), key=_scale):
+    digits = max((table.source.psnr_digits for table in tables), default=0)
+    for scale, dataset, protocols in sorted(_places(tables), key=lambda place: place[0]):
         at = {
             name: ColumnRuns("raw", [run for run in members if run.scale == scale])
             for name, members in columns.items()
@@ -46,24 +47,16 @@ def anchor_grid(tables: Sequence[Table], runs: Sequence[Run]) -> list[list[str]]
     return [head, *([*left, *(cells.get(name, "-") for name in shown)] for left, cells in lines)]
 
 
-_Place = tuple[int, str, ProtocolPair]
-
-
-def _places(tables: Sequence[Table]) -> dict[_Place, int]:
-    """Every data set of the tables at its scale and by its protocols, and the digits of PSNR."""
-    found: dict[_Place, int] = {}
+def _places(tables: Sequence[Table]) -> list[tuple[int, str, ProtocolPair]]:
+    """Every data set of the tables, once at each scale and by each pair of protocols."""
+    found: dict[tuple[int, str, ProtocolPair], None] = {}
     for table in tables:
         source = table.source
         for row in table.rows:
             if source.average is None or row.dataset != source.average.label:
                 pair = source.protocols(row.dataset)
-                place = row.scale, row.dataset, ProtocolPair(psnr=pair.psnr, ssim=pair.ssim)
-                found[place] = max(found.get(place, 0), source.psnr_digits)
-    return found
-
-
-def _scale(place: tuple[_Place, int]) -> int:
-    return place[0][0]
+                found[row.scale, row.dataset, ProtocolPair(psnr=pair.psnr, ssim=pair.ssim)] = None
+    return list(found)
 
 
 def _label(run: Run) -> str:
