@@ -27,7 +27,6 @@ def start_sweep(cwd: Path, environment: dict[str, str], *words: str) -> subproce
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,
     )
 
 
@@ -150,31 +149,28 @@ def states(runs: Path) -> list[str]:
     return [json.loads(p.read_text())["state"] for p in runs.glob("runs/*/status.json")]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_workers_of_a_sweep_save_and_end_with_it(tmp_path, environment, number):
+def trainings(sweep: subprocess.Popen[str], runs: Path, count: int) -> dict[int, Path]:
+    """The directories of a sweep's runs by their processes, when so many have trained an epoch."""
+    deadline = time.monotonic() + 120
+    while True:
+        files = [p.with_name("status.json") for p in runs.glob("runs/*/history.csv")]
+        found = [p.parent for p in files if "running" in p.read_text()]
+        if len(found) == count:
+            told = (json.loads((path / "progress.json").read_text()) for path in found)
+            return {one["process"]: path for one, path in zip(told, found, strict=True)}
+        assert sweep.poll() is None, sweep.communicate()[0]
+        assert time.monotonic() < deadline, f"no {count} trainings in two minutes"
+        time.sleep(0.01)
+
+
+def test_workers_of_a_killed_sweep_save_and_end(tmp_path, environment):
     sweep = start_sweep(tmp_path, environment, "seed=0,1,2,3", "training.epochs=4000")
     runs = tmp_path / "runs"
-    deadline = time.monotonic() + 120
-    while len(list(runs.glob("runs/*/history.csv"))) < 2:
-        assert sweep.poll() is None, sweep.communicate()[0]
-        assert time.monotonic() < deadline, "no two trainings in two minutes"
-        time.sleep(0.01)
-    progress = [json.loads(p.read_text()) for p in runs.glob("runs/*/progress.json")]
-    slow = progress[0]["process"]
-    os.kill(slow, signal.SIGSTOP)
-    sweep.send_signal(number)
-    deadline = time.monotonic() + 60
-    while not any(state == "interrupted" for state in states(runs)):
-        assert time.monotonic() < deadline, "no worker has saved"
-        time.sleep(0.01)
-    time.sleep(1)  # in which the end of one worker would be seen, and the other killed
-    os.kill(slow, signal.SIGCONT)
+    workers = trainings(sweep, runs, 2)
+    sweep.kill()
     output, _ = sweep.communicate(timeout=60)
-    assert sweep.returncode == (75 if number == signal.SIGTERM else -number), output
     assert "Traceback" not in output
-    workers = {one["process"] for one in progress}
-    assert len(workers) == 2
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while any(is_alive(worker) for worker in workers):
         assert time.monotonic() < deadline, "a worker is left"
         time.sleep(0.1)
@@ -182,27 +178,29 @@ def test_workers_of_a_sweep_save_and_end_with_it(tmp_path, environment, number):
     assert len(list(runs.glob("runs/*/checkpoints/last.ckpt"))) == 2
 
 
-def test_a_worker_without_a_job_lets_the_others_save(tmp_path, environment):
-    sweep = start_sweep(tmp_path, environment, "training.epochs=1,4000")
+def test_a_worker_that_has_nothing_to_save_waits_for_those_that_have(tmp_path, environment):
+    words = ["hydra.launcher.n_jobs=3", "training.epochs=1,4000,4001", "hydra.sweep.dir=jobs"]
+    sweep = start_sweep(tmp_path, environment, *words)
     runs = tmp_path / "runs"
     deadline = time.monotonic() + 120
-    while sorted(states(runs)) != ["finished", "running"]:
-        assert sweep.poll() is None, sweep.communicate()[0]
-        assert time.monotonic() < deadline, "no training beside one that has ended"
+    while "finished" not in states(runs):
+        assert time.monotonic() < deadline, "a training of one epoch has not ended"
         time.sleep(0.01)
-    (running,) = (p for p in runs.glob("runs/*/status.json") if "running" in p.read_text())
-    while not running.with_name("history.csv").exists():
-        assert time.monotonic() < deadline, "no epoch in two minutes"
+    slow, quick = trainings(sweep, runs, 2).items()
+    done = json.loads((tmp_path / "jobs" / "job_0000.json").read_text())["process"]
+    os.kill(slow[0], signal.SIGSTOP)
+    os.kill(done, signal.SIGTERM)
+    sweep.send_signal(signal.SIGTERM)
+    while "interrupted" not in (quick[1] / "status.json").read_text():
+        assert time.monotonic() < deadline, "it has not saved"
         time.sleep(0.01)
-    slow = json.loads(running.with_name("progress.json").read_text())["process"]
-    os.kill(slow, signal.SIGSTOP)
-    os.killpg(sweep.pid, signal.SIGINT)  # as a terminal does
-    time.sleep(1)  # in which an end of the other would be seen, and this one killed
-    os.kill(slow, signal.SIGCONT)
+    time.sleep(1)  # joblib kills all workers as soon as it sees that one has ended
+    os.kill(slow[0], signal.SIGCONT)
     output, _ = sweep.communicate(timeout=60)
-    assert sweep.returncode == 130, output
-    assert sorted(states(runs)) == ["finished", "interrupted"]
-    assert running.with_name("checkpoints").joinpath("last.ckpt").exists()
+    assert sweep.returncode == 75, output
+    assert "Traceback" not in output
+    assert sorted(states(runs)) == ["finished", "interrupted", "interrupted"]
+    assert (slow[1] / "checkpoints" / "last.ckpt").exists()
 
 
 def processes_of(runs: Path) -> set[int]:
