@@ -1,6 +1,7 @@
 """Which patches are cut, and that they are cut from where they say."""
 
 import sys
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -209,7 +210,11 @@ def test_training_images_move_to_the_device_where_they_fit(
     )
     data.setup()
     data.teacher_sr = data.train_pairs.hr
-    monkeypatch.setattr(datamodule, "free_memory", lambda device: free)
+    earlier = torch.nn.Module()  # a run whose images are still there, since it refers to itself
+    earlier.run = [earlier]
+    images_of_it = weakref.ref(earlier)
+    del earlier
+    monkeypatch.setattr(datamodule, "free_memory", lambda _: 0 if images_of_it() else free)
     strategy = SimpleNamespace(root_device=torch.device("meta"))
     data.trainer = SimpleNamespace(global_step=999, global_rank=0, world_size=1, strategy=strategy)
     (batch,) = data.train_dataloader()

@@ -1,5 +1,6 @@
 """The LightningDataModule: patches for training, whole images for validation and scoring."""
 
+import gc
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -68,6 +69,9 @@ class PatchStream(IterableDataset[Batch]):
         stores += [teacher_sr] if teacher_sr else []
         if not self.module.may_move or device == stores[0].pixels.device:
             return
+        # An earlier run of this process and its images hold one another until they are looked for.
+        gc.collect()
+        torch.cuda.empty_cache()
         taken = sum(store.pixels.numel() for store in stores)
         if taken > free_memory(device) * 3 // 4:  # free_memory is two thirds of what is free
             return
