@@ -39,7 +39,11 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses research images, so that ``-m research`` finds it."""
+    """Mark what uses research images, so that ``-m research`` finds it; runs of the suite first.
+
+    They take longest, and no worker should be left with one when the others have nothing to do.
+    """
+    items.sort(key=lambda item: "environment" not in getattr(item, "fixturenames", ()))
     for item in items:
         if "research" in getattr(item, "fixturenames", ()):
             item.add_marker("research")
