@@ -34,8 +34,9 @@ def _research_root() -> Path | None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """``-n auto``: one more than there are cores, as many tests wait; at most four."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return min(4, (len(affinity(0)) if affinity else os.cpu_count() or 1) + 1)
+    from sr_experiments.core.device import cores
+
+    return min(4, cores() + 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from sr_experiments.config.compose import compose
+from sr_experiments.core.device import processor
 from sr_experiments.core.errors import UserError
 from sr_experiments.runs.launch import check_tasks, rank, started_outside
 from sr_experiments.runs.processes import Team
@@ -191,4 +192,4 @@ def test_a_run_computes_with_the_threads_it_is_given(cli, environment, tmp_path,
     done = cli(*SMOKE, *words, "model=bicubic")
     assert done.returncode == 0, done.stderr
     result = json.loads((the_run(tmp_path / "runs") / "result.json").read_text())
-    assert result["device"] == f"cpu ({threads} threads)"
+    assert result["device"].startswith(f"cpu ({threads} threads, {processor()}, ")

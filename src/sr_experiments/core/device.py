@@ -4,6 +4,7 @@ torch is imported only inside the functions that need it.
 """
 
 import os
+import platform
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,3 +96,29 @@ def cores() -> int:
         return int(granted)
     available = getattr(os, "sched_getaffinity", None)
     return len(available(0)) if available else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The processor's model, such as ``AMD EPYC 7763``; what the system tells, if not Linux."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name" and value.strip():
+                return value.strip()
+    except OSError:  # not Linux
+        pass
+    return platform.processor() or platform.machine()
+
+
+def device_name(device: "torch.device") -> str:
+    """What results name a device: times are compared between runs of one name only.
+
+    A GPU's name, or ``cpu (2 threads, AMD EPYC 7763, AVX2)``: machines rent out one model with
+    different instructions.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return f"cpu ({torch.get_num_threads()} threads, {processor()}, {instructions})"

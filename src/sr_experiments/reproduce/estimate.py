@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from sr_experiments.core.device import device_name
 from sr_experiments.core.errors import UserError
 from sr_experiments.metrics.scores import Scores
 from sr_experiments.models.bicubic import Bicubic
@@ -49,13 +50,8 @@ class TimeEstimate:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        gpu = device.type == "cuda"
         #: As results name it.
-        self.name = (
-            torch.cuda.get_device_name(device)
-            if gpu
-            else f"cpu ({torch.get_num_threads()} threads)"
-        )
+        self.name = device_name(device)
         self.timed: dict[str, StepTime] = {}
         self.finished: dict[str, float] = {}
         self.refused: dict[str, str] = {}

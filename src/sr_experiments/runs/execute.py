@@ -19,7 +19,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from rich.console import Console
 
 from sr_experiments.config.schema import RunConfig
-from sr_experiments.core.device import computes_bf16, use_tf32
+from sr_experiments.core.device import computes_bf16, device_name, use_tf32
 from sr_experiments.core.errors import UserError
 from sr_experiments.data.datamodule import SuperResolutionData
 from sr_experiments.models.complexity import multiply_adds
@@ -108,7 +108,7 @@ def execute(plan: "Plan", console: Console, check: Callable[[], None]) -> None:
             if threads := team.gather(trainer.num_devices):
                 torch.set_num_threads(threads)
             if trainer.is_global_zero:
-                device = _device_name(trainer.strategy.root_device)
+                device = device_name(trainer.strategy.root_device)
                 beat = Heartbeat(directory.path / PROGRESS, config.updates, device)
                 trainer.callbacks.append(alive.enter_context(beat))  # type: ignore[attr-defined]
             began, first = time.monotonic(), _updates_done(resume) if resume else 0
@@ -367,18 +367,12 @@ def _result(
             }
             for dataset, entry in module.means.items()
         },
-        device=_device_name(module.device),
+        device=device_name(module.device),
         versions={
             "python": platform.python_version(),
             **{p: version(p) for p in ("sr_experiments", "torch", "lightning", "hydra-core")},
         },
     )
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"cpu ({torch.get_num_threads()} threads)"
 
 
 def _say(

@@ -4,15 +4,14 @@ What is measured is :meth:`Upscaler.frames`, from RGB to RGB. Decoding and encod
 beside it and take their own share of the processor.
 """
 
-import platform
 import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
+from sr_experiments.core.device import processor
 from sr_experiments.upscale.upscaler import Upscaler
 
 #: Height and width of the frames that a slow network is tried on first.
@@ -88,14 +87,5 @@ def machine(device: torch.device) -> str:
     """The processor, such as ``2 threads on AMD EPYC 7763`` or the name of a GPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    name = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name" and value.strip():
-                name = value.strip()
-                break
-    except OSError:  # not Linux
-        pass
     count = torch.get_num_threads()
-    return f"{count} thread{'s' if count > 1 else ''} on {name}"
+    return f"{count} thread{'s' if count > 1 else ''} on {processor()}"

@@ -1,6 +1,7 @@
 """Effects of claims on trainings rather than scores: what they cost, and whether they diverge."""
 
 import math
+import re
 import statistics
 from collections.abc import Mapping
 from typing import assert_never
@@ -23,6 +24,9 @@ LABELS: Mapping[Quantity, str] = {
 }
 #: Follow from the network alone; the others are measured, and have noise.
 EXACT: tuple[Quantity, ...] = ("multiply_adds", "parameters")
+#: Depend on the processor as well, which runs did not name at first.
+TIMES: tuple[Quantity, ...] = ("seconds_per_update", "training_seconds")
+UNNAMED = re.compile(r"cpu \(\d+ threads\)")
 
 
 def effect_of_cost(
@@ -30,7 +34,8 @@ def effect_of_cost(
 ) -> MeasuredEffect:
     """Measure how many times as much a column costs, from what its runs recorded.
 
-    Measured costs are compared between runs of one seed and one device; their 95 % interval is
+    Measured costs are compared between runs of one seed and one device, times only where its
+    processor is named; their 95 % interval is
     Student's over the logarithms of the seeds' ratios, and one seed decides nothing.
     """
     notes: list[str] = []
@@ -44,7 +49,8 @@ def effect_of_cost(
         for seed in common:
             ratio = _ratio(claim.quantity, first[seed], second[seed])
             if ratio is None:
-                notes.append(f"x{scale} seed {seed}: not recorded by both, or on two devices")
+                why = "not recorded by both, on two devices or on an unnamed processor"
+                notes.append(f"x{scale} seed {seed}: {why}")
                 continue
             ratios.setdefault(seed, []).append(ratio)
             scales.append(scale)
@@ -105,6 +111,8 @@ def effect_of_divergence(
 
 def _ratio(quantity: Quantity, first: Run, second: Run) -> float | None:
     if quantity not in EXACT and first.device != second.device:
+        return None
+    if quantity in TIMES and UNNAMED.fullmatch(first.device):
         return None
     ours, other = _cost(quantity, first), _cost(quantity, second)
     if ours is None or other is None or min(ours, other) <= 0:
