@@ -6,7 +6,6 @@ Peers are checkouts of other projects; see README.md in this folder.
 import argparse
 import json
 import os
-import platform
 import tempfile
 from pathlib import Path
 
@@ -22,6 +21,8 @@ from processes import PROCESSES
 from rich.console import Console
 from rich.table import Table
 from timing import Figure
+
+from sr_experiments.core.device import processor
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     for reason in peers.absent.values():
         console.print(f"left out: {reason}", highlight=False, soft_wrap=True)
     machine = {
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor(),
         "torch": torch.__version__,
         "capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),

@@ -148,7 +148,7 @@ def job(_: DictConfig) -> None:
     record = JobRecord(number, overrides, "died", process=os.getpid() if _worker.is_set() else None)
     try:
         with interruptible():
-            _recorded(folder, record)
+            _run_and_record(folder, record)
     except (KeyboardInterrupt, SystemExit) as end:
         why = str(end) if isinstance(end, Preempted) else None
         _write(folder, replace(record, state="interrupted", error=why))
@@ -158,7 +158,7 @@ def job(_: DictConfig) -> None:
         raise
 
 
-def _recorded(folder: Path, record: JobRecord) -> None:
+def _run_and_record(folder: Path, record: JobRecord) -> None:
     began = time.monotonic()
     _write(folder, record)  # what stays if the process is killed
     try:
